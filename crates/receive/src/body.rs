@@ -1,0 +1,132 @@
+//! Reading a request's body: never more than the limit, compressed or not.
+
+use crate::receiver::too_large;
+use crate::refusal::Refusal;
+use axum::body::Body;
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::io::Read;
+
+/// Largest window a zstd frame may ask for: 8 MiB, what RFC 8878 asks every decoder to support.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// `Content-Encoding`s that are understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Identity,
+    Gzip,
+    Deflate,
+    Zstd,
+}
+
+impl Encoding {
+    /// What to answer in `Accept-Encoding`.
+    pub(crate) const ACCEPTED: &'static str = "gzip, zstd, deflate";
+
+    pub(crate) fn parse(header: Option<&str>) -> Result<Self, Refusal> {
+        match header
+            .map(|name| name.trim().to_ascii_lowercase())
+            .as_deref()
+        {
+            None | Some("" | "identity") => Ok(Self::Identity),
+            Some("gzip" | "x-gzip") => Ok(Self::Gzip),
+            Some("deflate" | "zlib") => Ok(Self::Deflate),
+            Some("zstd") => Ok(Self::Zstd),
+            Some(other) => Err(Refusal::Encoding(format!(
+                "Content-Encoding {other:?} is not known here; send identity, gzip, zstd or deflate"
+            ))),
+        }
+    }
+
+    /// Undoes the encoding, at most `limit` bytes of it.
+    pub(crate) fn decode(self, body: Bytes, limit: usize) -> Result<Bytes, Refusal> {
+        match self {
+            Self::Identity => Ok(body),
+            Self::Gzip => capped(
+                flate2::bufread::MultiGzDecoder::new(&body[..]),
+                limit,
+                "gzip",
+            ),
+            Self::Deflate => capped(
+                flate2::bufread::ZlibDecoder::new(&body[..]),
+                limit,
+                "deflate",
+            ),
+            Self::Zstd => {
+                let broken = |error| malformed("zstd", &error);
+                let mut decoder =
+                    zstd::stream::read::Decoder::with_buffer(&body[..]).map_err(broken)?;
+                decoder
+                    .window_log_max(ZSTD_WINDOW_LOG_MAX)
+                    .map_err(broken)?;
+                capped(decoder, limit, "zstd")
+            }
+        }
+    }
+}
+
+fn capped(decoder: impl Read, limit: usize, name: &str) -> Result<Bytes, Refusal> {
+    let mut plain = Vec::new();
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    decoder
+        .take(most)
+        .read_to_end(&mut plain)
+        .map_err(|error| malformed(name, &error))?;
+    if plain.len() > limit {
+        Err(too_large(limit))
+    } else {
+        Ok(plain.into())
+    }
+}
+
+fn malformed(name: &str, error: &std::io::Error) -> Refusal {
+    Refusal::Malformed(format!("the body is not valid {name}: {error}"))
+}
+
+/// The body's bytes, still encoded, at most `limit` of them.
+pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+    let read = Limited::new(body, limit).collect().await;
+    read.map(http_body_util::Collected::to_bytes)
+        .map_err(|error| {
+            if error.downcast_ref::<LengthLimitError>().is_some() {
+                too_large(limit)
+            } else {
+                Refusal::Malformed(format!("the body ended early: {error}"))
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn every_encoding_comes_back_and_a_bomb_does_not() {
+        let plain = vec![0_u8; 100_000];
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&plain).unwrap();
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        zlib.write_all(&plain).unwrap();
+        let packed = [
+            (Encoding::Gzip, gzip.finish().unwrap()),
+            (Encoding::Deflate, zlib.finish().unwrap()),
+            (Encoding::Zstd, zstd::encode_all(&plain[..], 1).unwrap()),
+        ];
+        for (encoding, packed) in packed {
+            let packed = Bytes::from(packed);
+            assert_eq!(encoding.decode(packed.clone(), plain.len()).unwrap(), plain);
+            let bomb = encoding.decode(packed.clone(), plain.len() - 1);
+            assert!(matches!(bomb, Err(Refusal::TooLarge(_))), "{encoding:?}");
+            let cut = encoding.decode(packed.slice(..packed.len() - 1), plain.len());
+            assert!(matches!(cut, Err(Refusal::Malformed(_))), "{encoding:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_encoding_is_named() {
+        let refusal = Encoding::parse(Some("br")).unwrap_err();
+        assert!(refusal.to_string().contains("\"br\""));
+        assert_eq!(Encoding::parse(Some("GZIP")).unwrap(), Encoding::Gzip);
+    }
+}

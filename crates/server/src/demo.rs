@@ -1,0 +1,251 @@
+//! `hoplog demo`: hoplog and a small shop with traffic in one process.
+
+use crate::cli::DemoArgs;
+use crate::compose::{Addresses, App, Listeners};
+use crate::config::Config;
+use crate::lifecycle::asked_to_stop;
+use anyhow::{Context, Result, bail, ensure};
+use hoplog_demo::{Options, Sent, Shop};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Requests that `--once` sends unless told otherwise.
+const ONCE: u64 = 200;
+/// Requests a second that `--once` sends.
+const ONCE_RATE: f64 = 50.0;
+/// How long `--once` waits for the last spans: SDKs export late, the queue's worker is slower still.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Runs the demo until it is stopped, or with `--once` until everything is checked.
+pub(crate) fn run(config: Config, args: &DemoArgs) -> Result<ExitCode> {
+    crate::serve::runtime()?.block_on(async {
+        if args.once {
+            once(config, args).await
+        } else {
+            show(config, args).await
+        }
+    })
+}
+
+fn options(at: Addresses, args: &DemoArgs) -> Options {
+    let mut options = Options::new(format!("http://{}", at.otlp_grpc));
+    options.rate_per_s = args.rate;
+    options.requests = args.requests;
+    options.seed = args.seed;
+    options
+}
+
+async fn show(config: Config, args: &DemoArgs) -> Result<ExitCode> {
+    let listeners = Listeners::bind(&config).await?;
+    let data = config.data.display().to_string();
+    let mut app = App::start(config, listeners).await?;
+    let at = app.addresses();
+    let shop = Shop::start(options(at, args))
+        .await
+        .context("starting the shop")?;
+    print_where(at, &data, shop.gateway());
+    let ended = tokio::select! {
+        asked = asked_to_stop() => asked,
+        why = app.failed() => Err(why),
+        sent = drive_then_rest(&shop) => sent,
+    };
+    shop.shutdown().await?;
+    app.stop().await;
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+/// Sends the traffic; when it is over, the pages stay up.
+async fn drive_then_rest(shop: &Shop) -> Result<()> {
+    let sent = shop.drive(std::future::pending()).await;
+    println!(
+        "Sent {} requests; the pages stay up until Ctrl-C.",
+        sent.len()
+    );
+    std::future::pending().await
+}
+
+fn print_where(at: Addresses, data: &str, gateway: SocketAddr) {
+    println!("hoplog demo: a small shop sends its spans to hoplog.");
+    println!();
+    println!("  Look here    http://{}", at.http);
+    println!("  Requests     http://{}/requests", at.http);
+    println!(
+        "  Failed ones  http://{}/requests?q=status%3Aerror",
+        at.http
+    );
+    println!("  The shop     http://{gateway}");
+    println!(
+        "  OTLP         gRPC http://{}   HTTP http://{}",
+        at.otlp_grpc, at.otlp_http
+    );
+    println!("  Data folder  {data}");
+    println!();
+    println!("Ctrl-C stops everything.");
+}
+
+/// Sends requests and asks the API whether each is one row with all its hops.
+async fn once(config: Config, args: &DemoArgs) -> Result<ExitCode> {
+    let folder = TempFolder::new()?;
+    let any_port: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+    let config = Config {
+        data: folder.0.clone(),
+        http: any_port,
+        otlp_grpc: any_port,
+        otlp_http: any_port,
+        ..config
+    };
+    let listeners = Listeners::bind(&config).await?;
+    let app = App::start(config, listeners).await?;
+    let at = app.addresses();
+    let shop_options = Options {
+        requests: Some(args.requests.unwrap_or(ONCE)),
+        rate_per_s: ONCE_RATE,
+        ..options(at, args)
+    };
+    let shop = Shop::start(shop_options)
+        .await
+        .context("starting the shop")?;
+    let sent = shop.drive(std::future::pending()).await;
+    shop.shutdown().await.context("the shop's exporters")?;
+    let checked = check_all(at, &sent).await;
+    app.stop().await;
+    let hops = checked?;
+    println!(
+        "{} requests sent, each is one row; {hops} hops, none missing",
+        sent.len()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Looks until every request is complete or patience ends; the number of hops seen.
+async fn check_all(at: Addresses, sent: &[Sent]) -> Result<usize> {
+    ensure!(!sent.is_empty(), "the shop sent nothing");
+    let api = Api {
+        http: reqwest::Client::new(),
+        base: format!("http://{}/api/v1/requests", at.http),
+    };
+    let begun = Instant::now();
+    loop {
+        let listed = api.rows_by_trace().await?;
+        let mut wrong = Vec::new();
+        for request in sent {
+            if let Err(why) = api.check(request, &listed).await {
+                wrong.push(format!(
+                    "{} {} {}: {why:#}",
+                    request.trace_id, request.method, request.path
+                ));
+            }
+        }
+        if listed.len() != sent.len() {
+            wrong.push(format!("{} rows for {} requests", listed.len(), sent.len()));
+        }
+        if wrong.is_empty() {
+            return Ok(sent.iter().map(|request| request.expected_hops.len()).sum());
+        }
+        if begun.elapsed() > PATIENCE {
+            wrong.truncate(10);
+            bail!(
+                "after {} s these are not as they must be:\n{}",
+                PATIENCE.as_secs(),
+                wrong.join("\n")
+            );
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+struct Api {
+    http: reqwest::Client,
+    base: String,
+}
+
+impl Api {
+    async fn get(&self, url: &str) -> Result<Value> {
+        let answer = self.http.get(url).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
+    }
+
+    /// How many rows each trace id has in search, over all pages.
+    async fn rows_by_trace(&self) -> Result<HashMap<String, usize>> {
+        let mut rows = HashMap::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self
+                .get(&format!("{}?limit=100{cursor}", self.base))
+                .await?;
+            for request in page["requests"].as_array().into_iter().flatten() {
+                let trace_id = request["trace_id"].as_str().unwrap_or_default().to_owned();
+                *rows.entry(trace_id).or_default() += 1;
+            }
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(rows),
+            }
+        }
+    }
+
+    async fn check(&self, request: &Sent, listed: &HashMap<String, usize>) -> Result<()> {
+        let rows = listed.get(&request.trace_id).copied().unwrap_or_default();
+        ensure!(rows == 1, "{rows} rows in search");
+        let spans = self
+            .get(&format!("{}/{}/otlp", self.base, request.trace_id))
+            .await?;
+        let mut seen = hops(&spans);
+        for (service, name) in &request.expected_hops {
+            let hop = (service.to_string(), name.to_string());
+            let found = seen.iter().position(|one| *one == hop);
+            let found = found.with_context(|| format!("no hop {service} {name}"))?;
+            seen.swap_remove(found);
+        }
+        ensure!(seen.is_empty(), "hops that nobody expected: {seen:?}");
+        Ok(())
+    }
+}
+
+/// (service, name) of every SERVER and CONSUMER span of an OTLP/JSON answer.
+fn hops(traces: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for resource in traces["resourceSpans"].as_array().into_iter().flatten() {
+        let attributes = resource["resource"]["attributes"].as_array();
+        let named = attributes
+            .into_iter()
+            .flatten()
+            .find(|one| one["key"] == "service.name");
+        let service = named
+            .and_then(|one| one["value"]["stringValue"].as_str())
+            .unwrap_or_default();
+        let scopes = resource["scopeSpans"].as_array().into_iter().flatten();
+        let spans = scopes.flat_map(|scope| scope["spans"].as_array().into_iter().flatten());
+        for span in spans.filter(|span| span["kind"] == 2 || span["kind"] == 5) {
+            found.push((
+                service.to_owned(),
+                span["name"].as_str().unwrap_or_default().to_owned(),
+            ));
+        }
+    }
+    found
+}
+
+/// A folder that goes when it is dropped.
+struct TempFolder(std::path::PathBuf);
+
+impl TempFolder {
+    fn new() -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("hoplog-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        if let Err(why) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(%why, "the demo's folder stays behind");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The binary `hoplog`.
+
+use clap::Parser;
+use std::process::ExitCode;
+
+mod check;
+mod cli;
+mod client;
+mod compose;
+mod config;
+#[cfg(feature = "demo")]
+mod demo;
+mod lifecycle;
+mod pipeline;
+mod serve;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let done = config::Config::load(&cli).and_then(|config| {
+        serve::log_to_stderr(&config, cli.is_demo())?;
+        cli.run(config)
+    });
+    match done {
+        Ok(code) => code,
+        Err(why) => {
+            eprintln!("hoplog: {why:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Settings of the store.
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of the SQLite store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Hours that a new partition file spans, 1 to 744; 24 by default. Files written before keep theirs.
+    pub partition_hours: u32,
+    /// Days after its end that a partition is dropped; 14 by default, none keeps them for ever.
+    pub retain_days: Option<u32>,
+    /// Bytes of the data folder beyond which the oldest partitions are dropped (the newest never
+    /// is); none by default: no bound.
+    pub retain_bytes: Option<u64>,
+    /// Spans after which a request takes no more; later ones are left out and counted; 100,000 by default.
+    pub request_spans: u32,
+    /// Searches that run at once, each with at most one connection; 4 by default, at least 1.
+    pub searches: usize,
+    /// Other reads that run at once, each with one connection; 8 by default, at least 1.
+    pub lookups: usize,
+    /// KiB of page cache of the connection that writes; 32,768 by default.
+    pub writer_cache_kib: u32,
+    /// KiB of page cache of each connection that reads (at most 20 stay open);
+    /// 1,536 by default.
+    pub reader_cache_kib: u32,
+    /// Pages in a partition's write-ahead log after which they are moved into the file; 8,000 by default.
+    pub wal_pages: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            partition_hours: 24,
+            retain_days: Some(14),
+            retain_bytes: None,
+            request_spans: 100_000,
+            searches: 4,
+            lookups: 8,
+            writer_cache_kib: 32 << 10,
+            reader_cache_kib: 1_536,
+            wal_pages: 8_000,
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Connections: how files are opened, migrated, spoken to and closed.
+
+use crate::error;
+use crate::sql::{Args, Bulk, Statement};
+use hoplog_store::StoreError;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteRow, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Connection as _, Decode, Row, Sqlite, SqliteConnection, Type};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of a database page: measured, see docs/adr.
+pub(crate) const PAGE_BYTES: u32 = 8_192;
+/// Bytes to which a log file is cut when it starts over.
+const LOG_BYTES: i64 = 64 << 20;
+/// The least version without the bug of <https://sqlite.org/wal.html#walresetbug>.
+const SQLITE_LEAST: [u32; 3] = [3, 51, 3];
+
+/// Steps of the catalogue's schema, in order.
+pub(crate) const CATALOGUE: &[&str] = &[include_str!(
+    "../../../migrations/sqlite/0001_catalogue.sql"
+)];
+/// Steps of a partition's schema, in order.
+pub(crate) const PARTITION: &[&str] = &[include_str!(
+    "../../../migrations/sqlite/0001_partition.sql"
+)];
+
+/// An open database file.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    inner: SqliteConnection,
+    file: Arc<str>,
+    /// Statements run so far.
+    #[cfg(test)]
+    pub(crate) statements: u64,
+}
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// The catalogue's only connection: what it commits is durable, and no other process gets in.
+    Catalogue,
+    /// Writes a partition. Commits survive the process; [`sync_log`] makes them survive a power cut.
+    Write { cache_kib: u32, wal_pages: u32 },
+    /// Reads beside a writer.
+    Read { cache_kib: u32 },
+    /// Reads a stopped folder; creates no file that stays.
+    Stopped,
+}
+
+fn options(path: &Path, purpose: Use) -> SqliteConnectOptions {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .foreign_keys(false)
+        .busy_timeout(Duration::from_secs(5))
+        .disable_statement_logging()
+        .statement_cache_capacity(100)
+        .pragma("temp_store", "MEMORY");
+    match purpose {
+        Use::Catalogue => options
+            .create_if_missing(true)
+            .locking_mode(SqliteLockingMode::Exclusive)
+            .busy_timeout(Duration::ZERO)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full),
+        Use::Write {
+            cache_kib,
+            wal_pages,
+        } => options
+            .create_if_missing(true)
+            // Nobody else writes; only emptying the log waits, for readers.
+            .busy_timeout(Duration::from_secs(1))
+            .page_size(PAGE_BYTES)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("journal_size_limit", LOG_BYTES.to_string())
+            .pragma("wal_autocheckpoint", wal_pages.to_string())
+            .pragma("cache_size", format!("-{cache_kib}")),
+        Use::Read { cache_kib } => options
+            .read_only(true)
+            .pragma("query_only", "ON")
+            .pragma("cache_size", format!("-{cache_kib}")),
+        Use::Stopped => options.read_only(true).immutable(is_empty(&log_path(path))),
+    }
+}
+
+fn is_empty(path: &Path) -> bool {
+    std::fs::metadata(path).map_or(true, |file| file.len() == 0)
+}
+
+impl Connection {
+    /// Opens `path`.
+    pub(crate) async fn open(path: &Path, purpose: Use) -> Result<Self, StoreError> {
+        let file: Arc<str> = path
+            .file_name()
+            .map(|name| name.to_string_lossy())
+            .unwrap_or_default()
+            .into();
+        let inner = options(path, purpose).connect().await;
+        let inner = inner.map_err(|why| error::database(&path.to_string_lossy(), "open", &why))?;
+        Ok(Self {
+            inner,
+            file,
+            #[cfg(test)]
+            statements: 0,
+        })
+    }
+
+    /// Runs a statement for its effect; returns rows affected.
+    pub(crate) async fn execute(
+        &mut self,
+        statement: &Statement,
+        args: Args,
+    ) -> Result<u64, StoreError> {
+        self.count();
+        let done = sqlx::query_with(statement.text, args.0)
+            .execute(&mut self.inner)
+            .await;
+        let done = done.map_err(|why| error::database(&self.file, statement.name, &why))?;
+        Ok(done.rows_affected())
+    }
+
+    /// Inserts rows.
+    pub(crate) async fn insert(&mut self, rows: Bulk) -> Result<(), StoreError> {
+        for (name, text, args) in rows.into_statements() {
+            self.count();
+            let done = sqlx::query_with(text, args).execute(&mut self.inner).await;
+            done.map_err(|why| error::database(&self.file, name, &why))?;
+        }
+        Ok(())
+    }
+
+    /// Every row of an answer.
+    pub(crate) async fn all(
+        &mut self,
+        statement: &Statement,
+        args: Args,
+    ) -> Result<Vec<SqliteRow>, StoreError> {
+        self.count();
+        let rows = sqlx::query_with(statement.text, args.0)
+            .fetch_all(&mut self.inner)
+            .await;
+        rows.map_err(|why| error::database(&self.file, statement.name, &why))
+    }
+
+    /// The one row of an answer; none is damage.
+    pub(crate) async fn one(
+        &mut self,
+        statement: &Statement,
+        args: Args,
+    ) -> Result<SqliteRow, StoreError> {
+        let row = self.all(statement, args).await?.into_iter().next();
+        row.ok_or_else(|| StoreError::corrupt(&*self.file, format!("{}: no row", statement.name)))
+    }
+
+    fn count(&mut self) {
+        #[cfg(test)]
+        {
+            self.statements += 1;
+        }
+    }
+
+    /// Begins a transaction that writes. A connection that is dropped in one rolls it back.
+    pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
+        self.raw("BEGIN IMMEDIATE").await
+    }
+
+    /// Ends the transaction.
+    pub(crate) async fn commit(&mut self) -> Result<(), StoreError> {
+        self.raw("COMMIT").await
+    }
+
+    /// Undoes the transaction.
+    pub(crate) async fn roll_back(&mut self) -> Result<(), StoreError> {
+        self.raw("ROLLBACK").await
+    }
+
+    /// Moves the log into the file and empties it; false if a reader held it for too long.
+    pub(crate) async fn empty_log(&mut self) -> Result<bool, StoreError> {
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut self.inner)
+            .await;
+        let row = row.map_err(|why| error::database(&self.file, "wal_checkpoint", &why))?;
+        Ok(column::<i64>(&row, 0)? == 0)
+    }
+
+    /// Brings the schema up to date: applies the steps that `PRAGMA user_version` does not count
+    /// yet (each sets it to its own number), all or none. A greater version is [`StoreError::Newer`].
+    pub(crate) async fn migrate(&mut self, steps: &[&'static str]) -> Result<(), StoreError> {
+        let version = self.schema_version(steps.len()).await?;
+        if version == steps.len() {
+            return Ok(());
+        }
+        self.begin().await?;
+        for step in &steps[version..] {
+            self.raw(step).await?;
+        }
+        self.commit().await
+    }
+
+    /// How many steps of the schema were applied.
+    pub(crate) async fn schema_version(&mut self, known: usize) -> Result<usize, StoreError> {
+        let version = sqlx::query_scalar::<_, i64>("PRAGMA user_version");
+        let version = version.fetch_one(&mut self.inner).await;
+        let version = version.map_err(|why| error::database(&self.file, "user_version", &why))?;
+        let version = usize::try_from(version).unwrap_or(usize::MAX);
+        if version > known {
+            let file = &self.file;
+            return Err(StoreError::Newer(format!(
+                "{file} has schema version {version}, this hoplog knows {known}: it was written by a newer one"
+            )));
+        }
+        Ok(version)
+    }
+
+    /// [`StoreError::Unavailable`] if the SQLite linked in can damage data.
+    pub(crate) async fn check_library(&mut self) -> Result<(), StoreError> {
+        let version = sqlx::query_scalar::<_, String>("SELECT sqlite_version()");
+        let version = version.fetch_one(&mut self.inner).await;
+        let version = version.map_err(|why| error::database(&self.file, "sqlite_version", &why))?;
+        if is_safe_version(&version) {
+            return Ok(());
+        }
+        let [major, minor, patch] = SQLITE_LEAST;
+        Err(StoreError::Unavailable(format!(
+            "SQLite {version} is linked in, which can damage databases in WAL mode; {major}.{minor}.{patch} or later is needed"
+        )))
+    }
+
+    async fn raw(&mut self, text: &'static str) -> Result<(), StoreError> {
+        let done = sqlx::raw_sql(text).execute(&mut self.inner).await;
+        let what = text.get(..24).unwrap_or(text);
+        done.map(drop)
+            .map_err(|why| error::database(&self.file, what, &why))
+    }
+
+    /// Closes the file. The last connection that may write also empties the log and removes it.
+    pub(crate) async fn close(self) -> Result<(), StoreError> {
+        let closed = self.inner.close().await;
+        closed.map_err(|why| error::database(&self.file, "close", &why))
+    }
+
+    /// The bare connection, for tests that look at plans.
+    #[cfg(test)]
+    pub(crate) fn bare(&mut self) -> &mut SqliteConnection {
+        &mut self.inner
+    }
+}
+
+/// A column of a row, counted from 0; [`StoreError::Corrupt`] if it is of another kind.
+pub(crate) fn column<'r, T>(row: &'r SqliteRow, index: usize) -> Result<T, StoreError>
+where
+    T: Decode<'r, Sqlite> + Type<Sqlite>,
+{
+    row.try_get(index)
+        .map_err(|why| StoreError::corrupt(format!("column {index}"), why))
+}
+
+fn is_safe_version(version: &str) -> bool {
+    let numbers: Vec<u32> = version
+        .split('.')
+        .filter_map(|part| part.parse().ok())
+        .collect();
+    numbers.as_slice() >= SQLITE_LEAST.as_slice()
+}
+
+/// The file's write-ahead log.
+pub(crate) fn log_path(path: &Path) -> PathBuf {
+    with_suffix(path, "-wal")
+}
+
+/// The log's index, shared by processes.
+pub(crate) fn index_path(path: &Path) -> PathBuf {
+    with_suffix(path, "-shm")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Makes every commit so far survive a power cut: what `synchronous=FULL` does at every commit, once
+/// for many. In WAL mode a commit is in the log file; when pages are moved on, SQLite syncs both
+/// files itself.
+///
+/// No lock of SQLite's is on the log, so that opening and closing it here loses none.
+pub(crate) fn sync_log(path: &Path) -> Result<(), StoreError> {
+    let log = log_path(path);
+    match std::fs::File::open(&log) {
+        Ok(file) => file
+            .sync_data()
+            .map_err(|why| error::file(&log, "sync", &why)),
+        // Emptied and removed by a close: everything is in the file, synced.
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(why) => Err(error::file(&log, "open", &why)),
+    }
+}
+
+/// Makes names of files in a folder survive a power cut.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), StoreError> {
+    let folder = std::fs::File::open(path).map_err(|why| error::file(path, "open", &why))?;
+    folder
+        .sync_all()
+        .map_err(|why| error::file(path, "sync", &why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_versions_with_the_fix_are_safe() {
+        assert!(is_safe_version("3.51.3") && is_safe_version("3.52.0") && is_safe_version("4.0.0"));
+        assert!(!is_safe_version("3.51.2") && !is_safe_version("3.9.99") && !is_safe_version(""));
+    }
+}

@@ -1,0 +1,195 @@
+//! Upkeep: retention, dictionaries, figures.
+
+use crate::db::column;
+use crate::error;
+use crate::partition::Partition;
+use crate::rows;
+use crate::sql::{self, Args};
+use crate::store::SqliteStore;
+use async_trait::async_trait;
+use hoplog_model::times::DAY;
+use hoplog_model::{RowId, UnixNanos};
+use hoplog_store::pack::{Dictionaries, Dictionary, Packer, Unpacker, train};
+use hoplog_store::walk::PackedRow;
+use hoplog_store::{CheckReport, Maintenance, PartitionHealth, StoreError, StoreHealth};
+use std::sync::Arc;
+
+/// Rows that a partition must have before a dictionary is trained on it.
+const ROWS_LEAST: u64 = 5_000;
+/// Rows a dictionary is trained on.
+const SAMPLES: i64 = 2_000;
+/// Of these, the rows that tell how dense frames are.
+const MEASURED: usize = 200;
+/// Bytes of a dictionary; measured, see design.md section 6.
+const DICTIONARY_BYTES: usize = 112 << 10;
+/// A dictionary is trained again when frames are less dense than this share of what it once reached.
+const FALLEN: f64 = 0.85;
+
+#[async_trait]
+impl Maintenance for SqliteStore {
+    async fn retain(&self, now: UnixNanos) -> Result<u64, StoreError> {
+        let mut writer = self.writer().await?;
+        let config = &self.shared.config;
+        let mut dropped = 0;
+        if let Some(days) = config.retain_days {
+            let keep = u64::from(days) * DAY;
+            for partition in self.shared.partitions() {
+                if partition.to.saturating_add(keep) <= now {
+                    dropped += writer.drop_partition(&partition).await?;
+                }
+            }
+        }
+        if let Some(bytes_max) = config.retain_bytes {
+            let partitions = self.shared.partitions();
+            let mut bytes: u64 = partitions.iter().map(|partition| partition.bytes()).sum();
+            // The newest stays, whatever its size.
+            for partition in partitions.iter().rev().skip(1).rev() {
+                if bytes <= bytes_max {
+                    break;
+                }
+                bytes -= partition.bytes();
+                dropped += writer.drop_partition(partition).await?;
+            }
+        }
+        Ok(dropped)
+    }
+
+    async fn train(&self) -> Result<bool, StoreError> {
+        let partitions = self.shared.partitions();
+        let Some(partition) = partitions.last() else {
+            return Ok(false);
+        };
+        if partition.figures().rows < ROWS_LEAST {
+            return Ok(false);
+        }
+        let reached = self.reached_density(partition).await?;
+        let rows = self.newest_rows(partition).await?;
+        let dictionaries = Arc::clone(&self.shared.dictionaries);
+        let trained = tokio::task::spawn_blocking(move || learn(&dictionaries, &rows, reached));
+        let Some((dictionary, density)) = trained.await.map_err(|why| error::task(&why))?? else {
+            return Ok(false);
+        };
+        let known = self
+            .shared
+            .dictionaries
+            .install(dictionary.bytes().to_vec());
+        if let Err(why) = known {
+            tracing::warn!(%why, "a trained dictionary cannot be used");
+            return Ok(false);
+        }
+        // In the file before the first frame that needs it, and in no other file: each gets it with
+        // the first batch that uses it.
+        self.writer()
+            .await?
+            .add_dictionary(partition, &dictionary, density)
+            .await?;
+        Ok(self.shared.dictionaries.choose(dictionary.id()))
+    }
+
+    async fn health(&self) -> Result<StoreHealth, StoreError> {
+        let partitions = self.shared.partitions();
+        let health = |partition: &Arc<Partition>| PartitionHealth {
+            name: partition.name.as_ref().to_owned(),
+            from: partition.from,
+            to: partition.to,
+            bytes: partition.bytes(),
+            rows: partition.figures().rows,
+        };
+        let lines: Vec<PartitionHealth> = partitions.iter().map(health).collect();
+        let newest = partitions
+            .last()
+            .map(|partition| partition.figures())
+            .unwrap_or_default();
+        #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
+        let packed_bytes_per_span = newest.packed_bytes as f64 / newest.books.stored.max(1) as f64;
+        Ok(StoreHealth {
+            bytes: lines.iter().map(|line| line.bytes).sum(),
+            rows: lines.iter().map(|line| line.rows).sum(),
+            partitions: lines,
+            packed_bytes_per_span,
+            dictionaries: self.shared.dictionaries.len() as u64,
+            dropped_rows: self.shared.dropped().rows,
+        })
+    }
+
+    async fn check(
+        &self,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<CheckReport, StoreError> {
+        self.check_all(progress).await
+    }
+}
+
+impl SqliteStore {
+    /// Bytes of spans a packed byte that the newest dictionary trained on the partition reached at first.
+    async fn reached_density(&self, partition: &Partition) -> Result<Option<f64>, StoreError> {
+        let mut connection = self.connection(partition).await?;
+        let rows = connection.all(&sql::READ_DICTIONARIES, Args::new()).await?;
+        self.shared.readers.give_back(partition, connection);
+        let mut reached = None;
+        for row in rows {
+            reached = column::<Option<f64>>(&row, 1)?.or(reached);
+        }
+        Ok(reached)
+    }
+
+    async fn newest_rows(&self, partition: &Partition) -> Result<Vec<PackedRow>, StoreError> {
+        let mut connection = self.connection(partition).await?;
+        // As many rows as there may be in so many segments, if all were full.
+        let oldest = RowId::new((partition.figures().newest - 2 * SAMPLES).max(0), 0);
+        let args = Args::new().with(oldest.0).with(SAMPLES);
+        let rows = rows::read(&mut connection, &sql::READ_NEWEST_ROWS, args).await?;
+        self.shared.readers.give_back(partition, connection);
+        Ok(rows.into_iter().map(|stored| stored.packed).collect())
+    }
+}
+
+/// A dictionary learnt from the rows, and how dense it packs them; none if the one in use is good enough, or
+/// there is too little to learn.
+fn learn(
+    dictionaries: &Dictionaries,
+    rows: &[PackedRow],
+    reached: Option<f64>,
+) -> Result<Option<(Dictionary, f64)>, StoreError> {
+    let damaged = |row: &PackedRow, why| StoreError::corrupt(rows::place(row.row), why);
+    let mut unpacker = Unpacker::new();
+    let mut samples = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut raw = Vec::new();
+        let read = unpacker.raw(dictionaries, &row.frames, &mut raw);
+        read.map_err(|why| damaged(row, why))?;
+        samples.push(raw);
+    }
+    let measured = || rows.iter().zip(&samples).take(MEASURED);
+    let mut spans = Vec::with_capacity(MEASURED);
+    for (row, _) in measured() {
+        let unpacked = unpacker.unpack(dictionaries, &row.frames);
+        spans.push(unpacked.map_err(|why| damaged(row, why))?.spans);
+    }
+    let raw: usize = measured().map(|(_, raw)| raw.len()).sum();
+    let density = |dictionary: Option<&Dictionary>| {
+        let (mut packer, mut frames) = (Packer::new(), Vec::new());
+        for spans in &spans {
+            packer.pack(dictionary, spans, &mut frames);
+        }
+        ratio(raw, frames.len())
+    };
+    let now = density(dictionaries.current().as_deref());
+    if reached.is_some_and(|reached| now >= reached * FALLEN) {
+        return Ok(None);
+    }
+    let trained = train(&samples, DICTIONARY_BYTES).and_then(|bytes| Dictionary::new(bytes).ok());
+    let Some(dictionary) = trained else {
+        return Ok(None);
+    };
+    let then = density(Some(&dictionary));
+    tracing::info!(id = dictionary.id(), now, then, "a dictionary was trained");
+    Ok(Some((dictionary, then)))
+}
+
+/// Bytes of spans a packed byte.
+fn ratio(raw: usize, packed: usize) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "of a few megabytes")]
+    let ratio = raw as f64 / packed.max(1) as f64;
+    ratio
+}

@@ -1,0 +1,158 @@
+//! The numbers that interfaces have in one partition, as its writer knows them.
+
+use crate::sql::{self, Bulk};
+use hoplog_model::Interface;
+use hoplog_store::segment::OTHER;
+use rustc_hash::{FxHashMap, FxHashSet};
+use twox_hash::XxHash3_64;
+
+/// Interfaces of a partition; beyond, a name is filed under [`OTHER`] of its service and kind.
+pub(crate) const INTERFACES_MAX: usize = 20_000;
+/// Attribute keys of a partition that are remembered for suggestions.
+pub(crate) const KEYS_MAX: usize = 20_000;
+
+/// Interned names. New ones are numbered at once and written with the batch that brought them.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    interfaces: FxHashMap<Interface, i64>,
+    interfaces_max: usize,
+    /// The least number of an interface of each service.
+    services: FxHashMap<String, i64>,
+    keys: FxHashSet<String>,
+    fresh: Fresh,
+}
+
+#[derive(Debug, Default)]
+struct Fresh {
+    interfaces: Vec<(i64, Interface)>,
+    keys: Vec<String>,
+}
+
+impl Names {
+    /// Those a partition holds; interfaces by number.
+    pub(crate) fn new(
+        interfaces: impl IntoIterator<Item = (i64, Interface)>,
+        keys: impl IntoIterator<Item = String>,
+    ) -> Self {
+        let mut services = FxHashMap::default();
+        let mut note = |(id, interface): (i64, Interface)| {
+            services.entry(interface.service.clone()).or_insert(id);
+            (interface, id)
+        };
+        Self {
+            interfaces: interfaces.into_iter().map(&mut note).collect(),
+            interfaces_max: INTERFACES_MAX,
+            services,
+            keys: keys.into_iter().collect(),
+            fresh: Fresh::default(),
+        }
+    }
+
+    /// The interface's number.
+    pub(crate) fn interface(&mut self, interface: &Interface) -> i64 {
+        if let Some(id) = self.interfaces.get(interface) {
+            return *id;
+        }
+        if self.interfaces.len() >= self.interfaces_max && interface.name != OTHER {
+            return self.interface(&Interface {
+                name: OTHER.to_owned(),
+                ..interface.clone()
+            });
+        }
+        let id = i64::try_from(self.interfaces.len()).expect("a few ten thousand") + 1;
+        self.interfaces.insert(interface.clone(), id);
+        self.services.entry(interface.service.clone()).or_insert(id);
+        self.fresh.interfaces.push((id, interface.clone()));
+        id
+    }
+
+    /// The number of a service of which an interface has one.
+    pub(crate) fn service(&self, service: &str) -> Option<i64> {
+        self.services.get(service).copied()
+    }
+
+    /// Remembers that a key occurs.
+    pub(crate) fn note_key(&mut self, key: &str) {
+        if self.keys.len() < KEYS_MAX && !self.keys.contains(key) {
+            self.fresh.keys.push(key.to_owned());
+            self.keys.insert(key.to_owned());
+        }
+    }
+
+    /// What the partition does not hold yet, as rows; asked once a batch.
+    pub(crate) fn take_fresh(&mut self) -> [Bulk; 2] {
+        let fresh = std::mem::take(&mut self.fresh);
+        let mut interfaces = Bulk::new(&sql::INTERFACES, fresh.interfaces.len());
+        for (
+            id,
+            Interface {
+                service,
+                kind,
+                name,
+            },
+        ) in fresh.interfaces
+        {
+            interfaces
+                .value(id)
+                .value(service)
+                .value(i64::from(kind.to_wire()))
+                .value(name);
+        }
+        let mut keys = Bulk::new(&sql::KEYS, fresh.keys.len());
+        for key in fresh.keys {
+            keys.value(key);
+        }
+        [interfaces, keys]
+    }
+}
+
+/// The number of an attribute key in the `filters` table: needs no list of keys.
+pub(crate) fn key_number(key: &str) -> i64 {
+    sql::bits(XxHash3_64::oneshot(key.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hoplog_model::SpanKind;
+
+    fn named(name: &str) -> Interface {
+        Interface {
+            service: "shop".to_owned(),
+            kind: SpanKind::Server,
+            name: name.to_owned(),
+        }
+    }
+
+    #[test]
+    fn beyond_the_cap_a_name_counts_as_other() {
+        let mut names = Names {
+            interfaces_max: 2,
+            ..Names::new([], [])
+        };
+        assert_eq!(
+            [names.interface(&named("a")), names.interface(&named("b"))],
+            [1, 2]
+        );
+        assert_eq!(
+            [names.interface(&named("c")), names.interface(&named("d"))],
+            [3, 3]
+        );
+        assert_eq!(names.interface(&named("a")), 1);
+        assert_eq!(
+            (names.service("shop"), names.service("bank")),
+            (Some(1), None)
+        );
+        assert_eq!(names.fresh.interfaces.last(), Some(&(3, named(OTHER))));
+    }
+
+    #[test]
+    fn names_the_partition_holds_are_not_fresh() {
+        let mut names = Names::new([(1, named("a"))], ["k".to_owned()]);
+        names.interface(&named("a"));
+        names.note_key("k");
+        assert!(names.fresh.interfaces.is_empty() && names.fresh.keys.is_empty());
+        names.note_key("l");
+        assert_eq!(names.fresh.keys, ["l"]);
+    }
+}

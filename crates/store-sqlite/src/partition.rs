@@ -1,0 +1,230 @@
+//! One partition file, as everybody sees it.
+
+use crate::db::{self, Connection, column};
+use crate::rollups::Pending;
+use crate::sql::{self, Args};
+use hoplog_model::{Interface, SpanKind, UnixNanos};
+use hoplog_store::walk::PartitionBounds;
+use hoplog_store::{Books, StoreError};
+use rustc_hash::FxHashMap;
+use sqlx::sqlite::SqliteRow;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::RwLock;
+
+/// A file and what is kept in memory of it.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    /// File name without ending.
+    pub(crate) name: Arc<str>,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// First instant it is for.
+    pub(crate) from: UnixNanos,
+    /// First instant it is no longer for.
+    pub(crate) to: UnixNanos,
+    figures: Mutex<Figures>,
+    interfaces: Mutex<Interfaces>,
+    pending: Mutex<Pending>,
+    /// Held while roll-ups are read and pending changes added, so that these do not go into the tables in between.
+    pub(crate) answering: RwLock<()>,
+    dropped: AtomicBool,
+}
+
+/// The interfaces of a partition, as far as they were read.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Interfaces {
+    /// By number.
+    pub(crate) list: Arc<Vec<(i64, Interface)>>,
+    /// The number of each one's service.
+    pub(crate) services: Arc<FxHashMap<i64, i64>>,
+}
+
+impl Interfaces {
+    fn with(&self, added: Vec<(i64, Interface)>) -> Self {
+        let list: Vec<_> = self.list.iter().cloned().chain(added).collect();
+        let mut first: FxHashMap<&str, i64> = FxHashMap::default();
+        let mut services = FxHashMap::default();
+        for (id, interface) in &list {
+            // Numbers ascend, so the first is the least.
+            services.insert(*id, *first.entry(interface.service.as_str()).or_insert(*id));
+        }
+        let services = Arc::new(services);
+        Self {
+            list: Arc::new(list),
+            services,
+        }
+    }
+}
+
+/// Totals of a partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// What became of the spans written to it.
+    pub(crate) books: Books,
+    /// Rows.
+    pub(crate) rows: u64,
+    /// Bytes of all frames.
+    pub(crate) packed_bytes: u64,
+    /// What its segments span.
+    pub(crate) bounds: Option<PartitionBounds>,
+    /// The greatest number of any flushed batch.
+    pub(crate) newest: i64,
+}
+
+impl Partition {
+    /// The partition of this name, whose file is in `folder`; figures are those of an empty one.
+    pub(crate) fn new(folder: &Path, name: &str, from: UnixNanos, to: UnixNanos) -> Self {
+        Self {
+            name: name.into(),
+            path: folder.join(format!("{name}.db")),
+            from,
+            to,
+            figures: Mutex::default(),
+            interfaces: Mutex::default(),
+            pending: Mutex::default(),
+            answering: RwLock::default(),
+            dropped: AtomicBool::new(false),
+        }
+    }
+
+    /// The name of a partition that begins then: `p-20261123T000000`.
+    pub(crate) fn name_of(from: UnixNanos) -> String {
+        let text = hoplog_model::times::rfc3339(from);
+        let digits = text.chars().filter(char::is_ascii_alphanumeric).take(15);
+        format!("p-{}", digits.collect::<String>())
+    }
+
+    /// Reads the figures and pending roll-ups from the file.
+    pub(crate) async fn load(&self, connection: &mut Connection) -> Result<(), StoreError> {
+        let loaded = Figures::read(connection).await?;
+        *self.figures_mut() = loaded;
+        let pending = Pending::read(connection).await?;
+        *self.pending() = pending;
+        Ok(())
+    }
+
+    fn figures_mut(&self) -> MutexGuard<'_, Figures> {
+        // Only ever assigned as a whole.
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of it now.
+    pub(crate) fn figures(&self) -> Figures {
+        *self.figures_mut()
+    }
+
+    /// What is known of it from now on.
+    pub(crate) fn set_figures(&self, figures: Figures) {
+        *self.figures_mut() = figures;
+    }
+
+    /// Changes of roll-ups that are not in the tables yet.
+    pub(crate) fn pending(&self) -> MutexGuard<'_, Pending> {
+        // A panic in between would leave a part of a batch out until the next start.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a row may have started within `[from, to)`.
+    pub(crate) fn may_hold(&self, from: UnixNanos, to: UnixNanos) -> bool {
+        let bounds = self.figures().bounds;
+        bounds.is_some_and(|bounds| bounds.min_start < to && bounds.max_start >= from)
+    }
+
+    /// Marks it as gone: connections to it are no longer kept.
+    pub(crate) fn set_dropped(&self) {
+        self.dropped.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether retention took it.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.dropped.load(Ordering::SeqCst)
+    }
+
+    /// Bytes on disk, log included.
+    pub(crate) fn bytes(&self) -> u64 {
+        let files = [
+            self.path.clone(),
+            db::log_path(&self.path),
+            db::index_path(&self.path),
+        ];
+        files
+            .iter()
+            .filter_map(|path| std::fs::metadata(path).ok())
+            .map(|file| file.len())
+            .sum()
+    }
+
+    /// Every interface; asks the file for those added since.
+    pub(crate) async fn interfaces(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<Interfaces, StoreError> {
+        let known = self.interfaces_mut().clone();
+        let last = known.list.last().map_or(0, |(id, _)| *id);
+        let added = read_interfaces(connection, last).await?;
+        if added.is_empty() {
+            return Ok(known);
+        }
+        let all = known.with(added);
+        *self.interfaces_mut() = all.clone();
+        Ok(all)
+    }
+
+    fn interfaces_mut(&self) -> MutexGuard<'_, Interfaces> {
+        // Only ever assigned as a whole.
+        self.interfaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Interfaces with a number greater than `after`, ascending.
+pub(crate) async fn read_interfaces(
+    connection: &mut Connection,
+    after: i64,
+) -> Result<Vec<(i64, Interface)>, StoreError> {
+    let rows = connection
+        .all(&sql::READ_INTERFACES, Args::new().with(after))
+        .await?;
+    let interface = |row: &SqliteRow| {
+        let kind = SpanKind::from_wire(column::<i64>(row, 2)?.cast_unsigned());
+        Ok((
+            column(row, 0)?,
+            Interface {
+                service: column(row, 1)?,
+                kind,
+                name: column(row, 3)?,
+            },
+        ))
+    };
+    rows.iter().map(interface).collect()
+}
+
+impl Figures {
+    async fn read(connection: &mut Connection) -> Result<Self, StoreError> {
+        let books = connection.one(&sql::READ_BOOKS, Args::new()).await?;
+        let total = |index| Ok::<_, StoreError>(column::<i64>(&books, index)?.cast_unsigned());
+        let bounds = connection.one(&sql::READ_BOUNDS, Args::new()).await?;
+        let bound = |index| column::<Option<i64>>(&bounds, index);
+        let newest = bound(3)?.unwrap_or_default();
+        let segments = bound(0)?.zip(bound(1)?).zip(bound(2)?);
+        Ok(Self {
+            books: Books {
+                stored: total(0)?,
+                duplicate: total(1)?,
+                left_out: total(2)?,
+            },
+            rows: total(3)?,
+            packed_bytes: total(4)?,
+            bounds: segments.map(|((min_start, max_start), max_duration)| PartitionBounds {
+                min_start: sql::lower(min_start),
+                max_start: sql::upper(max_start),
+                max_duration: sql::upper(max_duration),
+                newest,
+            }),
+            newest: newest.max(bound(4)?.unwrap_or_default()),
+        })
+    }
+}

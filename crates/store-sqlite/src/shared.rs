@@ -1,0 +1,139 @@
+//! What writer and readers share.
+
+use crate::catalogue::Dropped;
+use crate::config::Config;
+use crate::partition::Partition;
+use crate::readers::Readers;
+use hoplog_model::times::HOUR;
+use hoplog_model::{Clock, UnixNanos};
+use hoplog_store::Books;
+use hoplog_store::pack::Dictionaries;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use tokio::sync::Semaphore;
+
+/// The parts of an open store that everybody may use at the same time.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The data folder.
+    pub(crate) folder: PathBuf,
+    pub(crate) dictionaries: Arc<Dictionaries>,
+    pub(crate) readers: Arc<Readers>,
+    /// How many searches may run.
+    pub(crate) searches: Semaphore,
+    /// How many other reads may run.
+    pub(crate) lookups: Semaphore,
+    partitions: RwLock<Vec<Arc<Partition>>>,
+    dropped: Mutex<Dropped>,
+}
+
+impl Shared {
+    /// Of an open data folder; `partitions` by time.
+    pub(crate) fn new(
+        (config, clock): (Config, Arc<dyn Clock>),
+        folder: PathBuf,
+        readers: Readers,
+        partitions: Vec<Arc<Partition>>,
+        dropped: Dropped,
+    ) -> Self {
+        Self {
+            searches: Semaphore::new(config.searches.max(1)),
+            lookups: Semaphore::new(config.lookups.max(1)),
+            config,
+            clock,
+            folder,
+            dictionaries: Arc::new(Dictionaries::shipped()),
+            readers: Arc::new(readers),
+            partitions: RwLock::new(partitions),
+            dropped: Mutex::new(dropped),
+        }
+    }
+
+    /// Where partition files are.
+    pub(crate) fn partitions_folder(&self) -> PathBuf {
+        self.folder.join(PARTITIONS)
+    }
+
+    /// Every partition, oldest first.
+    pub(crate) fn partitions(&self) -> Vec<Arc<Partition>> {
+        // Changes are single calls on the list: it is whole even after a panic.
+        self.partitions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The partition for this instant, if it exists.
+    pub(crate) fn partition_at(&self, at: UnixNanos) -> Option<Arc<Partition>> {
+        self.partitions()
+            .into_iter()
+            .find(|one| (one.from..one.to).contains(&at))
+    }
+
+    /// The span of time that a new partition for this instant is for: a multiple of the configured
+    /// hours, less what other partitions are for.
+    pub(crate) fn new_range(&self, at: UnixNanos) -> (UnixNanos, UnixNanos) {
+        let width = u64::from(self.config.partition_hours.clamp(1, 744)) * HOUR;
+        let from = at - at % width;
+        let partitions = self.partitions();
+        let before = partitions
+            .iter()
+            .map(|one| one.to)
+            .filter(|to| *to <= at)
+            .max();
+        let after = partitions
+            .iter()
+            .map(|one| one.from)
+            .filter(|from| *from > at)
+            .min();
+        let to = from.saturating_add(width).min(after.unwrap_or(u64::MAX));
+        (from.max(before.unwrap_or(0)), to)
+    }
+
+    /// Adds a partition.
+    pub(crate) fn add_partition(&self, partition: Arc<Partition>) {
+        let mut partitions = self
+            .partitions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        let place = partitions.partition_point(|one| one.from < partition.from);
+        partitions.insert(place, partition);
+    }
+
+    /// Takes a dropped partition away and counts what it held.
+    pub(crate) fn remove_partition(&self, partition: &Partition, dropped: Dropped) {
+        partition.set_dropped();
+        let mut partitions = self
+            .partitions
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        partitions.retain(|one| one.name != partition.name);
+        *self.dropped.lock().unwrap_or_else(PoisonError::into_inner) = dropped;
+    }
+
+    /// Totals of what was dropped.
+    pub(crate) fn dropped(&self) -> Dropped {
+        *self.dropped.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Totals of everything written since ever.
+    pub(crate) fn books(&self) -> Books {
+        let mut books = self.dropped().books;
+        for partition in self.partitions() {
+            add_books(&mut books, partition.figures().books);
+        }
+        books
+    }
+}
+
+/// The folder of partition files within the data folder.
+pub(crate) const PARTITIONS: &str = "partitions";
+
+/// Adds up totals.
+pub(crate) fn add_books(to: &mut Books, more: Books) {
+    to.stored += more.stored;
+    to.duplicate += more.duplicate;
+    to.left_out += more.left_out;
+}

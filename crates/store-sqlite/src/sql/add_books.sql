@@ -1,0 +1,7 @@
+UPDATE books
+SET stored = stored + ?1,
+    duplicate = duplicate + ?2,
+    left_out = left_out + ?3,
+    row_count = row_count + ?4,
+    packed_bytes = packed_bytes + ?5
+WHERE one = 1

@@ -1,0 +1,1 @@
+SELECT key, segment, start, length, bytes FROM filters WHERE bin = ?1

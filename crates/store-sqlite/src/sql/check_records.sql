@@ -1,0 +1,1 @@
+SELECT service, segment, start, length, bytes FROM records WHERE bin = ?1

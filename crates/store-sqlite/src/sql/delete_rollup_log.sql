@@ -1,0 +1,1 @@
+DELETE FROM rollup_log WHERE segment <= ?1

@@ -1,0 +1,1 @@
+DELETE FROM requests WHERE row_id IN (SELECT value FROM json_each(?1))

@@ -1,0 +1,1 @@
+DELETE FROM upto WHERE upto_max < ?1

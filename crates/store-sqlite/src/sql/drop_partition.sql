@@ -1,0 +1,1 @@
+UPDATE partitions SET state = 'dropped' WHERE name = ?1

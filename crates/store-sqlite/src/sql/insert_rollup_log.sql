@@ -1,0 +1,1 @@
+INSERT INTO rollup_log (segment, deltas) VALUES (?1, ?2)

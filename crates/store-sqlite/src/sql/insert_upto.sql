@@ -1,0 +1,1 @@
+INSERT INTO upto (segment, upto_max, requests) VALUES (?1, ?2, ?3)

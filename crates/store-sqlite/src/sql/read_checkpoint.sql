@@ -1,0 +1,1 @@
+SELECT position, inbox_totals FROM checkpoint WHERE one = 1

@@ -1,0 +1,1 @@
+SELECT id, density, bytes FROM dictionaries ORDER BY n

@@ -1,0 +1,1 @@
+SELECT key FROM keys ORDER BY key LIMIT ?1

@@ -1,0 +1,1 @@
+SELECT from_nanos, to_nanos FROM meta WHERE one = 1

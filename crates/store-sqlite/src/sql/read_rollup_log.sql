@@ -1,0 +1,1 @@
+SELECT segment, deltas FROM rollup_log ORDER BY segment

@@ -1,0 +1,5 @@
+SELECT segment, min_start, max_start, min_duration, max_duration, heads
+FROM segments
+WHERE segment > ?1
+ORDER BY segment
+LIMIT ?2

@@ -1,0 +1,1 @@
+SELECT requests FROM upto WHERE upto_max >= ?1 ORDER BY upto_max

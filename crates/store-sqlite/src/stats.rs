@@ -1,0 +1,270 @@
+//! Which roll-ups to read for a question: whole hours where a step holds some, minutes at its edges.
+
+use crate::db::Connection;
+use crate::partition::Partition;
+use crate::rollups::{Cell, Deltas};
+use crate::sql::{self, Args, Statement};
+use hoplog_model::times::{HOUR, MINUTE};
+use hoplog_model::{Interface, UnixNanos};
+use hoplog_store::{StatRow, StatsQuery, StoreError};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+
+/// Steps longer than this are read from hours where possible.
+const LONG: u64 = 2 * HOUR;
+/// Steps that are cut into minutes and hours one by one; more are read from minutes alone.
+const CUTS: u64 = 2_000;
+
+/// A table of roll-ups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Table {
+    Minutes,
+    Hours,
+}
+
+/// Roll-ups that start within `[from, to)`, in nanoseconds.
+type Range = (Table, UnixNanos, UnixNanos);
+
+/// The ranges that make up `[from, to)` (whole minutes), in order of time.
+fn ranges(query: &StatsQuery, from: UnixNanos, to: UnixNanos) -> Vec<Range> {
+    let step = query.step.unwrap_or(u64::MAX);
+    if step < LONG || (to - from) / step > CUTS {
+        return vec![(Table::Minutes, from, to)];
+    }
+    let mut ranges: Vec<Range> = Vec::new();
+    let mut push = |table, from, to| match ranges.last_mut() {
+        _ if from >= to => {}
+        Some((last, _, end)) if *last == table && *end == from => *end = to,
+        _ => ranges.push((table, from, to)),
+    };
+    let mut at = from;
+    while at < to {
+        let end = query.step_of(at).saturating_add(step).min(to);
+        let first_hour = at
+            .checked_next_multiple_of(HOUR)
+            .unwrap_or(u64::MAX)
+            .min(end);
+        let last_hour = (end - end % HOUR).max(first_hour);
+        push(Table::Minutes, at, first_hour);
+        push(Table::Hours, first_hour, last_hour);
+        push(Table::Minutes, last_hour, end);
+        at = end;
+    }
+    ranges
+}
+
+/// What a question comes to over several partitions.
+#[derive(Debug)]
+pub(crate) struct Sums<'a> {
+    query: &'a StatsQuery,
+    sums: BTreeMap<(Interface, UnixNanos), StatRow>,
+}
+
+impl<'a> Sums<'a> {
+    /// Nothing added up yet.
+    pub(crate) fn new(query: &'a StatsQuery) -> Self {
+        Self {
+            query,
+            sums: BTreeMap::new(),
+        }
+    }
+
+    /// Adds what a partition holds.
+    pub(crate) async fn add(
+        &mut self,
+        partition: &Partition,
+        connection: &mut Connection,
+    ) -> Result<(), StoreError> {
+        let _answering = partition.answering.read().await;
+        let pending = self.pending(partition);
+        let Some((from, to)) = self.within(connection, &pending).await? else {
+            return Ok(());
+        };
+        let interfaces = partition.interfaces(connection).await?.list;
+        let wanted: FxHashMap<i64, &Interface> = interfaces
+            .iter()
+            .filter(|(_, interface)| self.query.wants(interface))
+            .map(|(id, interface)| (*id, interface))
+            .collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let few = (wanted.len() * 4 < interfaces.len()).then(|| sql::json(wanted.keys().copied()));
+        let mut sums: FxHashMap<(i64, UnixNanos), Cell> = FxHashMap::default();
+        for range in ranges(self.query, from, to) {
+            for ((at, interface), cell) in read(connection, range, few.clone()).await? {
+                if wanted.contains_key(&interface) {
+                    sums.entry((interface, self.query.step_of(at)))
+                        .or_default()
+                        .merge(&cell);
+                }
+            }
+        }
+        for ((minute, interface), delta) in pending {
+            if wanted.contains_key(&interface) {
+                let at = self.query.step_of(nanos(minute));
+                sums.entry((interface, at)).or_default().change(&delta);
+            }
+        }
+        for ((interface, at), cell) in sums {
+            self.put(wanted[&interface], at, &cell);
+        }
+        Ok(())
+    }
+
+    /// Pending changes of minutes that are asked for.
+    fn pending(&self, partition: &Partition) -> Deltas {
+        let (from, to) = self.query.minutes();
+        let pending = partition.pending();
+        let asked = pending
+            .deltas
+            .iter()
+            .filter(|((at, _), _)| (from..to).contains(&nanos(*at)));
+        asked.map(|(key, delta)| (*key, delta.clone())).collect()
+    }
+
+    /// The whole minutes asked for of which the partition has roll-ups.
+    async fn within(
+        &self,
+        connection: &mut Connection,
+        pending: &Deltas,
+    ) -> Result<Option<(UnixNanos, UnixNanos)>, StoreError> {
+        let row = connection
+            .one(&sql::READ_MINUTE_BOUNDS, Args::new())
+            .await?;
+        let bound = |index| crate::db::column::<Option<i64>>(&row, index);
+        let pending = pending.keys().map(|(at, _)| *at);
+        let minutes = bound(0)?.into_iter().chain(bound(1)?).chain(pending);
+        let ends = minutes.fold(None, |ends: Option<(i64, i64)>, at| {
+            Some(ends.map_or((at, at), |(least, greatest)| {
+                (least.min(at), greatest.max(at))
+            }))
+        });
+        let Some((least, greatest)) = ends else {
+            return Ok(None);
+        };
+        let (from, to) = self.query.minutes();
+        let (from, to) = (
+            from.max(nanos(least)),
+            to.min(nanos(greatest.saturating_add(1))),
+        );
+        Ok((from < to).then_some((from, to)))
+    }
+
+    fn put(&mut self, interface: &Interface, at: UnixNanos, cell: &Cell) {
+        if cell.count == 0 {
+            return;
+        }
+        let row = self
+            .sums
+            .entry((interface.clone(), at))
+            .or_insert_with(|| StatRow {
+                interface: interface.clone(),
+                at,
+                count: 0,
+                errors: 0,
+                sum: 0,
+                sketch: hoplog_model::Sketch::default(),
+            });
+        row.count += cell.count.unsigned_abs();
+        row.errors += cell.errors.unsigned_abs();
+        row.sum = row.sum.saturating_add(cell.sum.cast_unsigned());
+        row.sketch.merge(&cell.sketch);
+    }
+
+    /// By interface, then time.
+    pub(crate) fn finish(self) -> Vec<StatRow> {
+        self.sums.into_values().collect()
+    }
+}
+
+/// A minute's first instant.
+fn nanos(minute: i64) -> UnixNanos {
+    sql::lower(minute).saturating_mul(MINUTE)
+}
+
+/// The roll-ups of a range, each with its first instant.
+async fn read(
+    connection: &mut Connection,
+    (table, from, to): Range,
+    interfaces: Option<String>,
+) -> Result<Vec<((UnixNanos, i64), Cell)>, StoreError> {
+    let (all, few, width): (&Statement, &Statement, u64) = match table {
+        Table::Minutes => (&sql::READ_MINUTES, &sql::READ_MINUTES_OF, MINUTE),
+        Table::Hours => (&sql::READ_HOURS, &sql::READ_HOURS_OF, HOUR),
+    };
+    let args = Args::new()
+        .with(sql::ordered(from / width))
+        .with(sql::ordered(to.div_ceil(width)));
+    let rows = match interfaces {
+        Some(interfaces) => connection.all(few, args.with(interfaces)).await?,
+        None => connection.all(all, args).await?,
+    };
+    let cell = |row| {
+        let ((at, interface), cell) = Cell::read(row)?;
+        Ok(((sql::lower(at).saturating_mul(width), interface), cell))
+    };
+    rows.iter().map(cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(from: u64, step: Option<u64>) -> StatsQuery {
+        StatsQuery {
+            from,
+            to: u64::MAX,
+            step,
+            ..StatsQuery::default()
+        }
+    }
+
+    #[test]
+    fn inner_hours_come_from_hours() {
+        let (from, to) = (HOUR / 2, 5 * HOUR + MINUTE);
+        let expected = [
+            (Table::Minutes, from, HOUR),
+            (Table::Hours, HOUR, 5 * HOUR),
+            (Table::Minutes, 5 * HOUR, to),
+        ];
+        assert_eq!(ranges(&query(from, None), from, to), expected);
+    }
+
+    #[test]
+    fn short_steps_come_from_minutes() {
+        let all = [(Table::Minutes, 0, 9 * HOUR)];
+        assert_eq!(ranges(&query(0, Some(HOUR)), 0, 9 * HOUR), all);
+    }
+
+    #[test]
+    fn steps_of_whole_hours_are_one_range() {
+        let all = [(Table::Hours, HOUR, 9 * HOUR)];
+        assert_eq!(ranges(&query(HOUR, Some(4 * HOUR)), HOUR, 9 * HOUR), all);
+    }
+
+    #[test]
+    fn steps_off_the_hour_are_cut_at_their_ends() {
+        let from = 30 * MINUTE;
+        let expected = [
+            (Table::Minutes, from, HOUR),
+            (Table::Hours, HOUR, 3 * HOUR),
+            (Table::Minutes, 3 * HOUR, 4 * HOUR),
+            (Table::Hours, 4 * HOUR, 6 * HOUR),
+            (Table::Minutes, 6 * HOUR, 6 * HOUR + from),
+        ];
+        assert_eq!(
+            ranges(&query(from, Some(3 * HOUR)), from, from + 6 * HOUR),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_short_range_within_an_hour_has_no_hours() {
+        let (from, to) = (HOUR + 5 * MINUTE, HOUR + 9 * MINUTE);
+        assert_eq!(
+            ranges(&query(from, None), from, to),
+            [(Table::Minutes, from, to)]
+        );
+    }
+}

@@ -1,0 +1,15 @@
+//! The SQLite store from outside.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what goes wrong in a test is to be seen"
+)]
+
+mod checking;
+mod conformance;
+mod crash;
+mod folder;
+mod growing;
+mod retention;
+mod support;
+mod training;

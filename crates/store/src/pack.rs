@@ -1,0 +1,20 @@
+//! Rows as zstd frames: one frame a flush. Frames one after the other read as one.
+//!
+//! A frame's header names its dictionary. Without one, a frame holds an OTLP `TracesData`; with
+//! one, the same spans by columns and in the symbols of the dictionary's table, which are byte for
+//! byte `TracesData` again when read. Spans that are written in an unusual way stay `TracesData`.
+
+mod dictionary;
+mod frames;
+mod learn;
+mod squeeze;
+mod table;
+
+pub use dictionary::{Dictionaries, Dictionary, SHIPPED, train};
+pub use frames::{PackError, Packer, Unpacked, Unpacker, check32};
+
+/// The compression level of every frame.
+pub const LEVEL: i32 = 3;
+
+/// Largest frame that is read back, in bytes unpacked; a larger size means damage.
+pub const FRAME_BYTES_MAX: usize = 512 << 20;

@@ -1,0 +1,167 @@
+//! What is known of one segment's rows.
+
+use super::Verdict;
+use super::hop::{Numbers, Seen, Tri};
+use super::known::Filters;
+use crate::segment::{Code, Damaged, Heads, RowHead, RowSet, TRACE_ID, value_hash};
+use crate::{HopExpr, RequestTest};
+use hoplog_model::Interface;
+
+/// A record with its rows and interface at hand.
+#[derive(Debug)]
+pub(crate) struct KnownRecord<'a> {
+    pub(crate) interface: &'a Interface,
+    pub(crate) rows: RowSet,
+    pub(crate) count: u32,
+    pub(crate) errors: u32,
+    pub(crate) longest: u64,
+}
+
+/// What was read about one segment so far.
+#[derive(Debug)]
+pub(crate) struct Facts<'a> {
+    heads: &'a Heads,
+    rows: RowSet,
+    failed: RowSet,
+    /// None while they were not read: everything is possible.
+    pub(crate) filters: Option<Filters>,
+    /// Those of [`super::Interfaces::wanted`]; none while they were not read.
+    pub(crate) records: Option<Vec<KnownRecord<'a>>>,
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn new(heads: &'a Heads) -> Self {
+        let pick = |test: fn(&RowHead) -> bool| {
+            heads
+                .rows
+                .iter()
+                .filter(|row| test(row))
+                .map(|row| row.ordinal)
+                .collect()
+        };
+        let (rows, failed) = (pick(|_| true), pick(|row| row.errors > 0));
+        Self {
+            heads,
+            rows,
+            failed,
+            filters: None,
+            records: None,
+        }
+    }
+
+    pub(super) fn rows(&self) -> RowSet {
+        self.rows
+    }
+
+    /// A test of the whole request.
+    pub(super) fn test(&self, test: &RequestTest) -> Result<Verdict, Damaged> {
+        let by_head = |is: &dyn Fn(&RowHead) -> bool| {
+            let rows: RowSet = self
+                .heads
+                .rows
+                .iter()
+                .filter(|row| is(row))
+                .map(|row| row.ordinal)
+                .collect();
+            Verdict {
+                may: rows,
+                does: rows,
+            }
+        };
+        Ok(match test {
+            RequestTest::Status(status) => by_head(&|row| row.status == *status),
+            RequestTest::Duration(range) => by_head(&|row| range.contains(row.duration)),
+            RequestTest::Hops(range) => by_head(&|row| range.contains(row.hops.into())),
+            RequestTest::Spans(range) => by_head(&|row| range.contains(row.spans.into())),
+            RequestTest::Errors(range) => by_head(&|row| range.contains(row.errors.into())),
+            RequestTest::Code(text) => {
+                let fits: Vec<bool> = self
+                    .heads
+                    .codes
+                    .iter()
+                    .map(|code| text.matches(code))
+                    .collect();
+                let known = by_head(&|row| matches!(row.code, Code::Known(index) if fits[index]));
+                let long = by_head(&|row| row.code == Code::Long);
+                Verdict {
+                    may: known.may.or(&long.may),
+                    does: known.does,
+                }
+            }
+            RequestTest::Trace(trace_id) => match &self.filters {
+                Some(filters) => {
+                    let hash = value_hash(trace_id.as_bytes());
+                    self.all_or_none(filters.may_have_hash(TRACE_ID, hash)?)
+                }
+                None => self.all_or_none(true),
+            },
+            RequestTest::RootAttribute { keys, value } => match &self.filters {
+                Some(filters) => self.all_or_none(filters.may_have_any(keys, value)?),
+                None => self.all_or_none(true),
+            },
+            // Asked of the root's span, as a site.
+            RequestTest::Entry(_) | RequestTest::Name(_) => self.all_or_none(true),
+        })
+    }
+
+    fn all_or_none(&self, may: bool) -> Verdict {
+        let may = if may { self.rows } else { RowSet::new() };
+        Verdict {
+            may,
+            does: RowSet::new(),
+        }
+    }
+
+    /// Rows with a span that fulfils the condition. `any_span`: any such span will do.
+    pub(super) fn site(
+        &self,
+        expr: &HopExpr,
+        any_span: bool,
+        by_record: bool,
+    ) -> Result<Verdict, Damaged> {
+        let mut verdict = Verdict {
+            may: RowSet::new(),
+            does: RowSet::new(),
+        };
+        let well = self.rows.without(&self.failed);
+        for (class, failed) in [(self.failed, true), (well, false)] {
+            if class.is_empty() {
+                continue;
+            }
+            let seen = Seen {
+                row_failed: Some(failed),
+                filters: self.filters.as_ref(),
+                ..Seen::default()
+            };
+            let mut note = |rows: RowSet, tri: Tri| {
+                let rows = rows.and(&class);
+                if tri != Tri::No {
+                    verdict.may = verdict.may.or(&rows);
+                }
+                if tri == Tri::Yes && any_span {
+                    verdict.does = verdict.does.or(&rows);
+                }
+            };
+            match self.records.as_ref().filter(|_| by_record) {
+                Some(records) => {
+                    for record in records {
+                        let numbers = Numbers {
+                            count: record.count,
+                            errors: record.errors,
+                            longest: record.longest,
+                        };
+                        let interface = Some(record.interface);
+                        let seen = Seen {
+                            interface,
+                            numbers: Some(numbers),
+                            ..seen
+                        };
+                        note(record.rows, seen.asks(expr)?);
+                    }
+                }
+                None => note(self.rows, seen.asks(expr)?),
+            }
+        }
+        Ok(verdict)
+    }
+}

@@ -1,0 +1,76 @@
+//! Roll-ups as answers: counts, errors and durations per interface and step.
+
+use crate::StoreError;
+use hoplog_model::times::MINUTE;
+use hoplog_model::{Interface, Sketch, SpanKind, UnixNanos};
+
+/// Which roll-ups to add up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatsQuery {
+    /// First instant, rounded down to a whole minute by the store.
+    pub from: UnixNanos,
+    /// First instant no longer asked for; rounded up to a whole minute.
+    pub to: UnixNanos,
+    /// Nanoseconds per step, a multiple of a minute; none for one row over the whole range.
+    pub step: Option<u64>,
+    /// Only this service.
+    pub service: Option<String>,
+    /// Only spans of this kind.
+    pub kind: Option<SpanKind>,
+    /// Only spans of this name.
+    pub name: Option<String>,
+}
+
+impl StatsQuery {
+    /// First minute asked for, and the first no longer asked for, in Unix nanoseconds.
+    pub fn minutes(&self) -> (UnixNanos, UnixNanos) {
+        let to = self.to.checked_next_multiple_of(MINUTE).unwrap_or(u64::MAX);
+        (self.from - self.from % MINUTE, to)
+    }
+
+    /// The step that holds a minute at or after the first; steps count from the first minute.
+    pub fn step_of(&self, minute: UnixNanos) -> UnixNanos {
+        let (from, _) = self.minutes();
+        self.step
+            .map_or(from, |step| minute - (minute - from) % step)
+    }
+
+    /// Whether spans of this interface are asked for.
+    pub fn wants(&self, interface: &Interface) -> bool {
+        self.service
+            .as_ref()
+            .is_none_or(|service| *service == interface.service)
+            && self.kind.is_none_or(|kind| kind == interface.kind)
+            && self
+                .name
+                .as_ref()
+                .is_none_or(|name| *name == interface.name)
+    }
+
+    /// [`StoreError::Invalid`] if the step is not a multiple of a minute.
+    pub fn check(&self) -> Result<(), StoreError> {
+        match self.step {
+            Some(step) if step == 0 || step % MINUTE != 0 => Err(StoreError::Invalid(
+                "a step is a multiple of a minute".to_owned(),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// All spans of one interface that started within one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatRow {
+    /// Whose spans.
+    pub interface: Interface,
+    /// The step's first instant.
+    pub at: UnixNanos,
+    /// Spans, kept ones and those a policy only counts.
+    pub count: u64,
+    /// Those with status error.
+    pub errors: u64,
+    /// Sum of their durations in nanoseconds, each at most [`SUM_MAX`](crate::rollup::SUM_MAX).
+    pub sum: u64,
+    /// Their durations.
+    pub sketch: Sketch,
+}

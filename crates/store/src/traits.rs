@@ -1,0 +1,156 @@
+//! What every store does. Each sentence with MUST is a case of the conformance suite.
+
+use crate::{
+    Books, Checkpoint, Page, Recovery, Search, StatRow, StatsQuery, StoreError, StoredRequest,
+    WriteBatch, Written,
+};
+use async_trait::async_trait;
+use hoplog_model::{Interface, TraceId, UnixNanos};
+use rustc_hash::FxHashSet;
+use serde::Serialize;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+/// The way in: one caller at a time, the assembler's worker.
+#[async_trait]
+pub trait SpanWriter: Debug + Send + Sync {
+    /// Writes the parts: rows, search records, roll-ups, `upto` positions, decisions and books, in one
+    /// transaction per partition. MUST be all or nothing per partition; MUST merge a part into the
+    /// row of its request if there is one, with the result equal to all spans at once; MUST NOT
+    /// return before readers see the rows. Survives kill -9 after it returned; a power cut only
+    /// after [`SpanWriter::checkpoint`].
+    async fn write(&self, batch: WriteBatch) -> Result<Written, StoreError>;
+
+    /// Makes everything written so far survive a power cut, then records `checkpoint` durably. MUST
+    /// NOT record it before. True when recorded; false when it could not be done yet (a
+    /// reader held the log): ask again later.
+    async fn checkpoint(&self, checkpoint: Checkpoint) -> Result<bool, StoreError>;
+
+    /// What was recorded, for a start.
+    async fn recovery(&self) -> Result<Recovery, StoreError>;
+}
+
+/// The way out.
+#[async_trait]
+pub trait TraceReader: Debug + Send + Sync {
+    /// A request by id, with all its spans. MUST answer from an index.
+    async fn get(&self, trace_id: &TraceId) -> Result<Option<StoredRequest>, StoreError>;
+
+    /// Those of these requests that have a row, so that open requests can be joined with them. MUST
+    /// answer from an index, few statements for any number of ids; may leave out rows so old that
+    /// the store does not look for them when a later part comes.
+    async fn stored(&self, trace_ids: &[TraceId]) -> Result<FxHashSet<TraceId>, StoreError> {
+        let mut stored = FxHashSet::default();
+        for trace_id in trace_ids {
+            if self.get(trace_id).await?.is_some() {
+                stored.insert(*trace_id);
+            }
+        }
+        Ok(stored)
+    }
+
+    /// A page of requests. MUST be exact and in exact order; MUST NOT scan what grows; MUST stop at
+    /// the budget and say so.
+    async fn search(&self, search: &Search) -> Result<Page, StoreError>;
+
+    /// Roll-ups added up per interface and step, by interface then time. MUST NOT read rows.
+    async fn stats(&self, query: &StatsQuery) -> Result<Vec<StatRow>, StoreError>;
+
+    /// Interfaces with spans that started within `[from, to)` (by partition: some may lie outside), at most
+    /// `limit`, by name.
+    async fn interfaces(
+        &self,
+        from: UnixNanos,
+        to: UnixNanos,
+        limit: usize,
+    ) -> Result<Vec<Interface>, StoreError>;
+
+    /// Attribute keys in use, at most `limit`, by name; for suggestions.
+    async fn keys(&self, limit: usize) -> Result<Vec<String>, StoreError>;
+
+    /// Totals of what was written.
+    async fn books(&self) -> Result<Books, StoreError>;
+}
+
+/// Figures of a store for the Pipeline page and `/metrics`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct StoreHealth {
+    /// Partitions, oldest first: name, first instant, bytes, rows.
+    pub partitions: Vec<PartitionHealth>,
+    /// Bytes on disk in all.
+    pub bytes: u64,
+    /// Rows in all.
+    pub rows: u64,
+    /// Bytes of packed spans per span in the newest partition.
+    pub packed_bytes_per_span: f64,
+    /// Dictionaries in use.
+    pub dictionaries: u64,
+    /// Rows retention has dropped since ever.
+    pub dropped_rows: u64,
+}
+
+/// Figures of one partition.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct PartitionHealth {
+    /// File name or table name.
+    pub name: String,
+    /// First instant it is for.
+    pub from: UnixNanos,
+    /// First instant it is no longer for.
+    pub to: UnixNanos,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Rows in it.
+    pub rows: u64,
+}
+
+/// One thing `hoplog check` found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// The request, where it is about one.
+    pub trace_id: Option<TraceId>,
+    /// What differs.
+    pub what: String,
+}
+
+/// The result of a check of everything.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct CheckReport {
+    /// Rows read.
+    pub rows: u64,
+    /// Spans in them.
+    pub spans: u64,
+    /// What is not as it must be; the first 1,000.
+    pub differences: Vec<Difference>,
+    /// Totals.
+    pub books: Books,
+}
+
+/// Upkeep.
+#[async_trait]
+pub trait Maintenance: Debug + Send + Sync {
+    /// Drops partitions past their age, then the oldest until the size fits. A drop, never a delete;
+    /// MUST keep the books. Returns rows dropped.
+    async fn retain(&self, now: UnixNanos) -> Result<u64, StoreError>;
+
+    /// Trains and installs a better dictionary when there is enough to learn from. True if one was installed.
+    async fn train(&self) -> Result<bool, StoreError>;
+
+    /// Figures.
+    async fn health(&self) -> Result<StoreHealth, StoreError>;
+
+    /// Reads everything and verifies it: every row decodes, its summary equals what its spans say,
+    /// filters and records hold it, roll-ups and books add up. `progress` is told rows done and rows in all.
+    async fn check(
+        &self,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<CheckReport, StoreError>;
+}
+
+/// All of it; everything above holds `Arc<dyn Store>` or the one role it needs.
+pub trait Store: SpanWriter + TraceReader + Maintenance {}
+
+impl<T: SpanWriter + TraceReader + Maintenance> Store for T {}
+
+/// A reader shared by all who ask.
+pub type SharedReader = Arc<dyn TraceReader>;

@@ -1,0 +1,199 @@
+//! From segments to the rows in them that may match, by heads, then filters, then records.
+
+use super::partition::Window;
+use super::{SegmentHead, SegmentSource};
+use crate::plan::{Facts, Filters, Interfaces, KnownRecord, Plan};
+use crate::segment::{Damaged, Heads, RowSet, heads};
+use crate::{Cost, StoreError};
+use hoplog_model::{Interface, RowId};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// A row that may match.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Found {
+    pub(super) key: u64,
+    pub(super) row: RowId,
+    /// How many spans it has.
+    pub(super) spans: u32,
+}
+
+/// The rows of these segments that may match; none if no row of the whole partition can.
+pub(super) async fn candidates(
+    source: &dyn SegmentSource,
+    segments: Vec<SegmentHead>,
+    plan: &Plan,
+    window: &Window,
+    cost: &mut Cost,
+) -> Result<Option<Vec<Found>>, StoreError> {
+    cost.segments += segments.len() as u64;
+    let known = if plan.has_sites() {
+        source.interfaces().await?
+    } else {
+        Arc::default()
+    };
+    let interfaces = plan.interfaces(&known);
+    if !plan.is_possible(&interfaces) {
+        return Ok(None);
+    }
+    let mut decoded = Vec::with_capacity(segments.len());
+    for segment in &segments {
+        let heads = heads(&segment.heads).map_err(corrupt("segment_heads", segment.segment))?;
+        decoded.push((segment.segment, heads));
+    }
+    let mut sieve = Sieve::new(plan, &interfaces, window, &decoded)?;
+    if !plan.keys().is_empty() && !sieve.open.is_empty() {
+        sieve.filters(source, cost).await?;
+    }
+    if !interfaces.wanted.is_empty() && !sieve.open.is_empty() {
+        sieve.records(source, &known).await?;
+    }
+    Ok(Some(sieve.finish(window)))
+}
+
+fn corrupt(table: &'static str, segment: i64) -> impl Fn(Damaged) -> StoreError {
+    move |what| StoreError::corrupt(format!("{table} segment {segment}"), what)
+}
+
+/// Segments that may still hold a match.
+struct Sieve<'a> {
+    plan: &'a Plan,
+    interfaces: &'a Interfaces,
+    open: Vec<Open<'a>>,
+}
+
+/// One of them.
+struct Open<'a> {
+    segment: i64,
+    heads: &'a Heads,
+    facts: Facts<'a>,
+    /// Within the window.
+    listed: RowSet,
+    /// Of those the ones that may match.
+    rows: RowSet,
+}
+
+impl<'a> Sieve<'a> {
+    fn new(
+        plan: &'a Plan,
+        interfaces: &'a Interfaces,
+        window: &Window,
+        segments: &'a [(i64, Heads)],
+    ) -> Result<Self, StoreError> {
+        let open = segments.iter().map(|(segment, heads)| {
+            let rows = heads.rows.iter();
+            let listed = rows.filter(|row| window.row_key(row.start, row.duration).is_some());
+            let listed: RowSet = listed.map(|row| row.ordinal).collect();
+            Open {
+                segment: *segment,
+                heads,
+                facts: Facts::new(heads),
+                listed,
+                rows: listed,
+            }
+        });
+        let mut sieve = Self {
+            plan,
+            interfaces,
+            open: open.collect(),
+        };
+        sieve.shake()?;
+        Ok(sieve)
+    }
+
+    /// Asks again, after more became known.
+    fn shake(&mut self) -> Result<(), StoreError> {
+        for open in &mut self.open {
+            let may = self.plan.candidates(&open.facts, self.interfaces);
+            open.rows = may
+                .map_err(corrupt("filters", open.segment))?
+                .and(&open.listed);
+        }
+        self.open.retain(|open| !open.rows.is_empty());
+        Ok(())
+    }
+
+    fn numbers(&self) -> Vec<i64> {
+        self.open.iter().map(|open| open.segment).collect()
+    }
+
+    async fn filters(
+        &mut self,
+        source: &dyn SegmentSource,
+        cost: &mut Cost,
+    ) -> Result<(), StoreError> {
+        let keys = self.plan.keys();
+        let rows = source.filters(keys, &self.numbers()).await?;
+        cost.filters += rows.len() as u64;
+        let mut by_segment: FxHashMap<i64, Filters> = FxHashMap::default();
+        for row in rows {
+            if let Some(key) = keys.get(row.key) {
+                by_segment
+                    .entry(row.segment)
+                    .or_default()
+                    .insert(key.clone(), row);
+            }
+        }
+        for open in &mut self.open {
+            open.facts.filters = Some(by_segment.remove(&open.segment).unwrap_or_default());
+        }
+        self.shake()
+    }
+
+    async fn records(
+        &mut self,
+        source: &dyn SegmentSource,
+        known: &'a [(i64, Interface)],
+    ) -> Result<(), StoreError> {
+        let rows = source
+            .records(&self.interfaces.wanted, &self.numbers())
+            .await?;
+        let names: FxHashMap<i64, &'a Interface> = known
+            .iter()
+            .map(|(number, interface)| (*number, interface))
+            .collect();
+        let mut by_segment: FxHashMap<i64, Vec<KnownRecord<'a>>> = FxHashMap::default();
+        for row in rows {
+            let set = RowSet::decode(&row.rows).map_err(corrupt("records", row.segment))?;
+            let Some(interface) = names.get(&row.interface) else {
+                continue;
+            };
+            by_segment
+                .entry(row.segment)
+                .or_default()
+                .push(KnownRecord {
+                    interface,
+                    rows: set,
+                    count: row.count,
+                    errors: row.errors,
+                    longest: row.longest,
+                });
+        }
+        for open in &mut self.open {
+            open.facts.records = Some(by_segment.remove(&open.segment).unwrap_or_default());
+        }
+        self.shake()
+    }
+
+    fn finish(self, window: &Window) -> Vec<Found> {
+        let mut found = Vec::new();
+        for open in &self.open {
+            for row in open
+                .heads
+                .rows
+                .iter()
+                .filter(|row| open.rows.contains(row.ordinal))
+            {
+                if let Some(key) = window.row_key(row.start, row.duration) {
+                    let row_id = RowId::new(open.segment, row.ordinal);
+                    found.push(Found {
+                        key,
+                        row: row_id,
+                        spans: row.spans,
+                    });
+                }
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,7 @@
+//! For tests and benchmarks: a seeded corpus, spans in few words, servers started and ended, an
+//! OTLP client.
+
+pub mod client;
+pub mod corpus;
+pub mod process;
+pub mod spans;

@@ -1,0 +1,276 @@
+//! A hoplog server as a process of its own: started, measured, ended, killed.
+
+use anyhow::{Context, bail, ensure};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// How long a server may take to print its addresses.
+pub const START_WITHIN: Duration = Duration::from_secs(60);
+
+/// How to start a server.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// The binary; by default what `HOPLOG_BIN` names.
+    pub binary: Option<PathBuf>,
+    /// The data folder.
+    pub data: PathBuf,
+    /// Further arguments of `hoplog serve`.
+    pub arguments: Vec<String>,
+    /// Further environment variables.
+    pub environment: Vec<(String, String)>,
+}
+
+impl ServerOptions {
+    /// A server on this data folder, on free ports of the loopback address.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        let (arguments, environment) = (Vec::new(), Vec::new());
+        Self {
+            binary: None,
+            data: data.into(),
+            arguments,
+            environment,
+        }
+    }
+}
+
+/// The binary that `HOPLOG_BIN` names.
+///
+/// # Errors
+/// The variable is not set.
+pub fn binary() -> anyhow::Result<PathBuf> {
+    let path = std::env::var_os("HOPLOG_BIN").context("HOPLOG_BIN names no hoplog binary")?;
+    Ok(path.into())
+}
+
+/// A running server. Dropped, it is killed.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    pid: u32,
+    /// Where the web, the API and the gRPC query service are.
+    pub http: SocketAddr,
+    /// Where OTLP/gRPC is received.
+    pub otlp_grpc: SocketAddr,
+    /// Where OTLP/HTTP is received.
+    pub otlp_http: SocketAddr,
+    log: PathBuf,
+    drain: tokio::task::JoinHandle<()>,
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// CPU seconds it used in its life, user and system, the stop included.
+    pub cpu_seconds: f64,
+    /// From the signal to the end.
+    pub took: Duration,
+}
+
+impl Server {
+    /// Starts `hoplog serve` and waits for its addresses. Its log goes to `DATA.log`, beside the
+    /// data folder.
+    ///
+    /// # Errors
+    /// It cannot be started, ends, or prints no addresses within [`START_WITHIN`]; the error
+    /// shows the end of its log.
+    pub async fn start(options: &ServerOptions) -> anyhow::Result<Self> {
+        let binary = match &options.binary {
+            Some(binary) => binary.clone(),
+            None => binary()?,
+        };
+        let log = options.data.with_extension("log");
+        let log_file = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log)?;
+        let mut command = Command::new(&binary);
+        command.arg("serve").arg("--data").arg(&options.data);
+        for listen in ["--http", "--otlp-grpc", "--otlp-http"] {
+            command.args([listen, "127.0.0.1:0"]);
+        }
+        command
+            .args(&options.arguments)
+            .envs(options.environment.iter().cloned());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log_file)
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("start {}", binary.display()))?;
+        let pid = child.id().context("the server has no process id")?;
+        let stdout = child
+            .stdout
+            .take()
+            .context("the server's output is a pipe")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let addresses = timeout_at(Instant::now() + START_WITHIN, addresses(&mut lines)).await;
+        let [http, otlp_grpc, otlp_http] = match addresses {
+            Ok(Ok(addresses)) => addresses,
+            Ok(Err(error)) => return Err(error.context(tail(&log))),
+            Err(_) => bail!("no addresses within {START_WITHIN:?}\n{}", tail(&log)),
+        };
+        // A full pipe would stop the server.
+        let drain = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self {
+            child,
+            pid,
+            http,
+            otlp_grpc,
+            otlp_http,
+            log,
+            drain,
+        })
+    }
+
+    /// The server's process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// What the server logged so far (its last 64 KiB).
+    pub fn log(&self) -> String {
+        tail(&self.log)
+    }
+
+    /// CPU seconds used so far, user and system.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        Ok(Stat::read(self.pid)?.cpu_seconds)
+    }
+
+    /// The most memory it had in RAM at once, in bytes.
+    ///
+    /// # Errors
+    /// The process is gone.
+    pub fn peak_rss_bytes(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        let kib: u64 = kib
+            .context("no VmHWM in the process's status")?
+            .trim()
+            .parse()?;
+        Ok(kib * 1024)
+    }
+
+    /// Kills the server (SIGKILL) and waits until it is gone.
+    ///
+    /// # Errors
+    /// The process cannot be waited for.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        self.child.kill().await?;
+        self.drain.abort();
+        Ok(())
+    }
+
+    /// Asks the server to stop (SIGTERM) and waits for its end.
+    ///
+    /// # Errors
+    /// It does not end in time (and is killed); the error shows the end of its log.
+    pub async fn stop(mut self, within: Duration) -> anyhow::Result<Ended> {
+        let begun = Instant::now();
+        let signal = Command::new("kill")
+            .args(["-TERM", &self.pid.to_string()])
+            .status()
+            .await?;
+        ensure!(signal.success(), "kill -TERM: {signal}");
+        // An ended process keeps its CPU time until it is waited for, so look before waiting.
+        let stat = loop {
+            let stat = Stat::read(self.pid)?;
+            if stat.ended {
+                break stat;
+            }
+            ensure!(
+                begun.elapsed() < within,
+                "still running {within:?} after SIGTERM\n{}",
+                self.log()
+            );
+            sleep(Duration::from_millis(5)).await;
+        };
+        let took = begun.elapsed();
+        let status = self.child.wait().await?;
+        self.drain.abort();
+        Ok(Ended {
+            status,
+            cpu_seconds: stat.cpu_seconds,
+            took,
+        })
+    }
+}
+
+async fn addresses(lines: &mut Lines<BufReader<ChildStdout>>) -> anyhow::Result<[SocketAddr; 3]> {
+    const NAMES: [&str; 3] = ["http=", "otlp-grpc=", "otlp-http="];
+    let mut found = [None; 3];
+    while found.contains(&None) {
+        let line = lines
+            .next_line()
+            .await?
+            .context("the server ended before it was ready")?;
+        for (name, found) in NAMES.iter().zip(&mut found) {
+            if let Some(address) = line.trim().strip_prefix(name) {
+                let address = address.trim_start_matches("http://");
+                *found = Some(address.parse().with_context(|| format!("in {line:?}"))?);
+            }
+        }
+    }
+    Ok(found.map(|address| address.expect("all three were found")))
+}
+
+fn tail(log: &Path) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let start = bytes.len().saturating_sub(64 << 10);
+    String::from_utf8_lossy(&bytes[start..]).into_owned()
+}
+
+/// What `/proc/PID/stat` tells.
+struct Stat {
+    /// Ended, but not waited for yet.
+    ended: bool,
+    cpu_seconds: f64,
+}
+
+impl Stat {
+    fn read(pid: u32) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Self::parse(&text).context("/proc/PID/stat has another form")
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // The second field, the program's name, may hold anything but ends with the last ")".
+        let (_, fields) = text.rsplit_once(") ")?;
+        let fields: Vec<&str> = fields.split(' ').collect();
+        let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
+        // Linux counts in hundredths of a second for programs, whatever it does inside.
+        let cpu_seconds = (ticks(11)? + ticks(12)?) / 100.0;
+        Some(Self {
+            ended: matches!(*fields.first()?, "Z" | "X"),
+            cpu_seconds,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stat_lines_are_read() {
+        let line = "42 (a b) c) S 1 42 42 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 1 0 9";
+        let stat = Stat::parse(line).unwrap();
+        assert_eq!((stat.ended, stat.cpu_seconds), (false, 2.0));
+        assert!(Stat::parse("42 (x) Z").is_none());
+        let own = Stat::read(std::process::id()).unwrap();
+        assert!(!own.ended);
+    }
+}

@@ -1,0 +1,14 @@
+//! kill -9 in mid-load: nothing acknowledged is missing afterwards, nothing is there twice.
+
+use anyhow::Result;
+use hoplog_tests::soak::{Options, run};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_or_doubled_in_twenty_kills() -> Result<()> {
+    run(&Options {
+        rounds: 20,
+        spans: 10_000,
+        seed: 20,
+    })
+    .await
+}

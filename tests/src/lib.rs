@@ -1,0 +1,5 @@
+//! Tests across crates, the benchmark and the soak run. Shared by the binaries.
+
+pub mod bench;
+pub mod load;
+pub mod soak;

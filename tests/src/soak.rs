@@ -1,0 +1,251 @@
+//! kill -9 in mid-load, again and again: nothing acknowledged may be missing, nothing counted twice.
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::Parser;
+use hoplog_model::times::MINUTE;
+use hoplog_model::{Clock, SpanId, SystemClock, TraceId};
+use hoplog_otlp::{Limits, slice};
+use hoplog_testkit::client::OtlpClient;
+use hoplog_testkit::corpus::{Batch, Corpus, CorpusOptions, Ids};
+use hoplog_testkit::process::{Server, ServerOptions, binary};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::process::Command;
+use tokio::task::JoinSet;
+
+/// From the start of the process to the first answer by id.
+const READABLE_WITHIN: Duration = Duration::from_secs(2);
+/// Requests looked at after each start.
+const LOOKS: usize = 40;
+
+/// Options of `cargo xtask soak`.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask soak")]
+pub struct Options {
+    /// Times the server is killed.
+    #[arg(long, default_value_t = 200)]
+    pub rounds: usize,
+    /// Spans sent before a kill, at most; a kill comes at any point up to that.
+    #[arg(long, default_value_t = 60_000)]
+    pub spans: u64,
+    /// Seed of corpus and kills.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+type Acknowledged = BTreeMap<TraceId, BTreeSet<SpanId>>;
+
+/// What happened in all rounds.
+#[derive(Debug, Default)]
+struct Soak {
+    /// Spans in requests that were answered with success, by request.
+    acknowledged: Acknowledged,
+    /// Spans sent without an answer: they may be there or not.
+    unanswered: Acknowledged,
+}
+
+/// Runs it; an error if anything is not as it must be.
+pub async fn run(options: &Options) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("hoplog-soak-").tempdir()?;
+    let data = folder.path().join("data");
+    // Small parts and quick checkpoints, so that kills hit every stage of the way.
+    let config = folder.path().join("hoplog.toml");
+    std::fs::write(
+        &config,
+        "log = \"warn\"\n[assemble]\nquiet_seconds = 1\ncheckpoint_seconds = 1\n",
+    )?;
+    let mut server_options = ServerOptions::new(&data);
+    server_options.arguments = vec!["--config".to_owned(), config.display().to_string()];
+    let mut chance = StdRng::seed_from_u64(options.seed);
+    let mut soak = Soak::default();
+    for round in 1..=options.rounds {
+        let begun = Instant::now();
+        let server = Server::start(&server_options).await?;
+        soak.look(&server, &mut chance, LOOKS)
+            .await
+            .with_context(|| format!("round {round}"))?;
+        let started = begun.elapsed();
+        ensure!(
+            started < READABLE_WITHIN,
+            "round {round}: readable after {started:?} only"
+        );
+        let seed = options.seed + round as u64;
+        soak.load_and_kill(server, options, seed, &mut chance)
+            .await?;
+        soak.check(&data, &config)
+            .await
+            .with_context(|| format!("round {round}"))?;
+        if std::io::stderr().is_terminal() || round % 10 == 0 {
+            println!(
+                "round {round} of {}: {} requests so far",
+                options.rounds,
+                soak.acknowledged.len()
+            );
+        }
+    }
+    let server = Server::start(&server_options).await?;
+    soak.look(&server, &mut chance, usize::MAX).await?;
+    soak.totals(&server).await?;
+    server.stop(Duration::from_secs(30)).await?;
+    soak.check(&data, &config).await?;
+    let spans: usize = soak.acknowledged.values().map(BTreeSet::len).sum();
+    println!(
+        "{} rounds: {spans} acknowledged spans, none missing, none twice",
+        options.rounds
+    );
+    Ok(())
+}
+
+impl Soak {
+    /// Sends from four connections and kills the server at a random moment of it.
+    async fn load_and_kill(
+        &mut self,
+        server: Server,
+        options: &Options,
+        seed: u64,
+        chance: &mut StdRng,
+    ) -> Result<()> {
+        let corpus = Corpus::new(CorpusOptions {
+            seed,
+            spans: options.spans,
+            ids: if seed % 2 == 0 { Ids::Random } else { Ids::V7 },
+            start_at: SystemClock.now() - MINUTE,
+        });
+        let batches = Arc::new(Mutex::new(corpus.batches()));
+        let mut senders = JoinSet::new();
+        for _ in 0..4 {
+            let client = OtlpClient::connect(server.otlp_grpc).await?;
+            senders.spawn(send(client, Arc::clone(&batches)));
+        }
+        tokio::time::sleep(Duration::from_millis(chance.random_range(50..1_500))).await;
+        server.kill().await?;
+        while let Some(sent) = senders.join_next().await {
+            let (answered, unanswered) = sent?;
+            answered
+                .iter()
+                .try_for_each(|batch| note(batch, &mut self.acknowledged))?;
+            unanswered
+                .iter()
+                .try_for_each(|batch| note(batch, &mut self.unanswered))?;
+        }
+        Ok(())
+    }
+
+    /// Asks for requests by id: each acknowledged span once, no span that was never sent.
+    async fn look(&self, server: &Server, chance: &mut StdRng, most: usize) -> Result<()> {
+        let all: Vec<&TraceId> = self.acknowledged.keys().collect();
+        let pick = |chance: &mut StdRng| *all[chance.random_range(0..all.len())];
+        let some: Vec<TraceId> = if all.len() <= most {
+            all.iter().map(|id| **id).collect()
+        } else {
+            (0..most).map(|_| pick(chance)).collect()
+        };
+        let http = reqwest::Client::new();
+        for trace_id in some {
+            let url = format!("http://{}/api/v1/requests/{trace_id}/otlp", server.http);
+            let answer = http.get(&url).send().await?;
+            ensure!(
+                answer.status().is_success(),
+                "{trace_id}: {}",
+                answer.status()
+            );
+            self.compare(trace_id, &answer.json().await?)?;
+        }
+        Ok(())
+    }
+
+    fn compare(&self, trace_id: TraceId, answer: &Value) -> Result<()> {
+        let mut found = BTreeSet::new();
+        for resource in answer["resourceSpans"].as_array().into_iter().flatten() {
+            for scope in resource["scopeSpans"].as_array().into_iter().flatten() {
+                for span in scope["spans"].as_array().into_iter().flatten() {
+                    let id: SpanId = span["spanId"].as_str().unwrap_or_default().parse()?;
+                    ensure!(found.insert(id), "{trace_id}: span {id} twice");
+                }
+            }
+        }
+        let acknowledged = &self.acknowledged[&trace_id];
+        if let Some(missing) = acknowledged.difference(&found).next() {
+            bail!("{trace_id}: acknowledged span {missing} is missing");
+        }
+        let unanswered = self.unanswered.get(&trace_id);
+        let stranger = found.iter().find(|id| {
+            !acknowledged.contains(id) && !unanswered.is_some_and(|ids| ids.contains(id))
+        });
+        ensure!(
+            stranger.is_none(),
+            "{trace_id}: nobody sent span {stranger:?}"
+        );
+        Ok(())
+    }
+
+    /// The books add up to what was sent.
+    async fn totals(&self, server: &Server) -> Result<()> {
+        let url = format!("http://{}/api/v1/books", server.http);
+        let books: Value = reqwest::get(&url).await?.json().await?;
+        let received = books["received"].as_u64().context("no books")?;
+        let count = |sets: &Acknowledged| sets.values().map(BTreeSet::len).sum::<usize>() as u64;
+        let least = count(&self.acknowledged);
+        let most = least + count(&self.unanswered);
+        ensure!(
+            (least..=most).contains(&received),
+            "{received} received, {least} to {most} sent"
+        );
+        Ok(())
+    }
+
+    /// `hoplog check` on the dead server's folder.
+    async fn check(&self, data: &Path, config: &Path) -> Result<()> {
+        let mut check = Command::new(binary()?);
+        check
+            .arg("check")
+            .arg("--data")
+            .arg(data)
+            .arg("--config")
+            .arg(config);
+        let done = check.output().await?;
+        let said = String::from_utf8_lossy(&done.stdout);
+        ensure!(
+            done.status.success(),
+            "check: {said}{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        let report: Value = serde_json::from_str(&said)?;
+        ensure!(report["ok"] == true, "check: {said}");
+        Ok(())
+    }
+}
+
+/// Sends until the server is gone; what was answered, and what was not.
+async fn send(
+    mut client: OtlpClient,
+    batches: Arc<Mutex<impl Iterator<Item = Batch>>>,
+) -> (Vec<Batch>, Vec<Batch>) {
+    let mut answered = Vec::new();
+    loop {
+        let next = batches.lock().expect("no sender panics").next();
+        let Some(batch) = next else {
+            return (answered, Vec::new());
+        };
+        match client.export(batch.bytes.clone()).await {
+            Ok(_) => answered.push(batch),
+            Err(_) => return (answered, vec![batch]),
+        }
+    }
+}
+
+fn note(batch: &Batch, into: &mut Acknowledged) -> Result<()> {
+    let sliced = slice(batch.bytes.clone(), &Limits::default())?;
+    for span in &sliced.spans {
+        into.entry(span.trace_id)
+            .or_default()
+            .insert(span.head.span_id);
+    }
+    Ok(())
+}

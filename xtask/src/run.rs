@@ -1,0 +1,118 @@
+//! Running cargo, in the order that builds least.
+
+use crate::{tidy, tools};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+/// The root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or(here.clone(), PathBuf::from)
+}
+
+/// Runs a command from the root, its output going where ours goes; says what it does.
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
+    let shown = shown(command);
+    println!("==> {shown}");
+    let status = command
+        .current_dir(root())
+        .status()
+        .map_err(|why| format!("{shown}: {why}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{shown}: {status}"))
+    }
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn cargo(args: &[&str]) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(args);
+    cargo
+}
+
+/// Everything that can fail: tidy, then all tests against the real things.
+pub(crate) fn test(args: &[String]) -> Result<(), String> {
+    tidy::check()?;
+    let tools = tools::install()?;
+    run(&mut cargo(&["build", "--package", "hoplog-server"]))?;
+    let mut tests = cargo(&["test", "--workspace"]);
+    tests.args(args);
+    tests.env("HOPLOG_BIN", target().join("debug/hoplog"));
+    tests.env("INSTA_UPDATE", "no");
+    tests.envs(tools.env());
+    run(&mut tests)
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// `bench` and `soak`: release binaries against a release server.
+pub(crate) fn tests_binary(name: &str, args: &[String]) -> Result<(), String> {
+    run(&mut cargo(&[
+        "build",
+        "--release",
+        "--package",
+        "hoplog-server",
+    ]))?;
+    let mut binary = cargo(&[
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "hoplog-tests",
+        "--bin",
+    ]);
+    binary.arg(name).arg("--").args(args);
+    binary.env("HOPLOG_BIN", target().join("release/hoplog"));
+    run(&mut binary)
+}
+
+/// What CI runs; the same at home.
+pub(crate) fn ci() -> Result<(), String> {
+    step("format", || run(&mut cargo(&["fmt", "--all", "--check"])))?;
+    step("tests", || test(&[]))?;
+    step("clippy", || {
+        run(&mut cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--quiet",
+            "--",
+            "--deny",
+            "warnings",
+        ]))
+    })?;
+    step("docs", || {
+        run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"])
+            .env("RUSTDOCFLAGS", "-Dwarnings"))
+    })?;
+    step("demo", || {
+        run(&mut cargo(&[
+            "run",
+            "--release",
+            "--package",
+            "hoplog-server",
+            "--",
+            "demo",
+            "--once",
+        ]))
+    })
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    let begun = Instant::now();
+    work()?;
+    println!("==> {name}: {} s", begun.elapsed().as_secs());
+    Ok(())
+}
