@@ -4,7 +4,7 @@ use crate::load::{Load, Sent};
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use hoplog_model::times::{MINUTE, SECOND, rfc3339};
-use hoplog_model::{Clock, SpanKind, SystemClock};
+use hoplog_model::{Clock, Interface, SpanKind, SystemClock, TraceId};
 use hoplog_testkit::corpus::{Corpus, CorpusOptions, Facts, Ids};
 use hoplog_testkit::process::{Server, ServerOptions};
 use serde_json::Value;
@@ -209,106 +209,131 @@ async fn get(url: &str) -> Result<Value> {
     serde_json::from_str(&body).with_context(|| format!("{url}: no JSON"))
 }
 
+/// A kind of question and the URL of the nth of it.
+type Kind<'a> = (&'static str, Box<dyn Fn(usize) -> String + 'a>);
+
+/// Where questions go, and what they are about.
+struct Questions<'a> {
+    base: String,
+    window: String,
+    facts: &'a Facts,
+    servers: Vec<&'a Interface>,
+}
+
+impl<'a> Questions<'a> {
+    fn new(server: &Server, facts: &'a Facts) -> Self {
+        let (from, to) = (rfc3339(facts.from), rfc3339(facts.to + 60 * SECOND));
+        let servers = facts
+            .interfaces
+            .iter()
+            .filter(|one| one.kind == SpanKind::Server)
+            .collect();
+        let base = format!("http://{}", server.http);
+        Self {
+            base,
+            window: format!("from={from}&to={to}"),
+            facts,
+            servers,
+        }
+    }
+
+    fn search(&self, q: &str) -> String {
+        let url = reqwest::Url::parse_with_params("http://q/", [("q", q)]);
+        let q = url
+            .ok()
+            .and_then(|url| url.query().map(str::to_owned))
+            .unwrap_or_default();
+        format!("{}/api/v1/requests?{q}&limit=20&{}", self.base, self.window)
+    }
+
+    fn service(&self, n: usize) -> &str {
+        &self.facts.services[n % self.facts.services.len()]
+    }
+
+    fn trace(&self, n: usize) -> TraceId {
+        self.facts.trace_ids[n * 7 % self.facts.trace_ids.len()]
+    }
+
+    fn interface(&self, n: usize, more: &str) -> String {
+        let at = self.servers[n % self.servers.len()];
+        self.search(&format!(
+            "{{service:{} op:\"{}\"{more}}}",
+            at.service, at.name
+        ))
+    }
+
+    fn searches(&self) -> Vec<Kind<'_>> {
+        let rare = |n: usize| &self.facts.rare[n % self.facts.rare.len()].value;
+        vec![
+            (
+                "trace by id",
+                Box::new(|n| format!("{}/api/v1/requests/{}/otlp", self.base, self.trace(n))),
+            ),
+            (
+                "newest 20 of a service",
+                Box::new(|n| self.search(&format!("service:{}", self.service(n)))),
+            ),
+            ("service + interface", Box::new(|n| self.interface(n, ""))),
+            (
+                "interface + min duration",
+                Box::new(|n| self.interface(n, " duration:>500ms")),
+            ),
+            (
+                "errors",
+                Box::new(|n| self.search(["status:error", "errors:>=1"][n % 2])),
+            ),
+            (
+                RARE,
+                Box::new(move |n| self.search(&format!("customer.id:{}", rare(n)))),
+            ),
+            (
+                "a value that is nowhere",
+                Box::new(|n| self.search(&format!("customer.id:{}-{n}", self.facts.nowhere))),
+            ),
+            (
+                "slowest 20 of a service",
+                Box::new(|n| {
+                    format!(
+                        "{}&sort=slowest",
+                        self.search(&format!("service:{}", self.service(n)))
+                    )
+                }),
+            ),
+        ]
+    }
+
+    fn pages(&self) -> Vec<Kind<'_>> {
+        vec![
+            ("page /", Box::new(|_| format!("{}/", self.base))),
+            (
+                "page /requests",
+                Box::new(|_| format!("{}/requests", self.base)),
+            ),
+            (
+                "page /requests/{id}",
+                Box::new(|n| format!("{}/requests/{}", self.base, self.trace(n))),
+            ),
+            (
+                "page /services/{s}",
+                Box::new(|n| format!("{}/services/{}", self.base, self.service(n))),
+            ),
+            (
+                "page /pipeline",
+                Box::new(|_| format!("{}/pipeline", self.base)),
+            ),
+        ]
+    }
+}
+
+/// The kind of question whose answer is known: one request.
+const RARE: &str = "a rare attribute value";
+
 /// Asks each kind of question many times; p50 and p99 of each.
 async fn ask(options: &Options, server: &Server, facts: &Facts) -> Result<Vec<Line>> {
-    let window = format!(
-        "&from={}&to={}",
-        rfc3339(facts.from),
-        rfc3339(facts.to + 60 * SECOND)
-    );
-    let api = format!("http://{}/api/v1/requests", server.http);
-    let search = |q: &str| {
-        let q = reqwest::Url::parse_with_params("http://q/", [("q", q)])
-            .map(|url| url.query().unwrap_or_default().to_owned());
-        format!("{api}?{}&limit=20{window}", q.unwrap_or_default())
-    };
-    let service = |n: usize| facts.services[n % facts.services.len()].clone();
-    let servers: Vec<_> = facts
-        .interfaces
-        .iter()
-        .filter(|one| one.kind == SpanKind::Server)
-        .collect();
-    let interface = |n: usize| servers[n % servers.len()];
-    let trace = |n: usize| facts.trace_ids[n * 7 % facts.trace_ids.len()];
-    let quoted = |text: &str| format!("\"{text}\"");
-    let kinds: Vec<(&str, Box<dyn Fn(usize) -> String>)> = vec![
-        (
-            "trace by id",
-            Box::new(|n| format!("{api}/{}/otlp", trace(n))),
-        ),
-        (
-            "newest 20 of a service",
-            Box::new(|n| search(&format!("service:{}", service(n)))),
-        ),
-        (
-            "service + interface",
-            Box::new(|n| {
-                let at = interface(n);
-                search(&format!(
-                    "{{service:{} op:{}}}",
-                    at.service,
-                    quoted(&at.name)
-                ))
-            }),
-        ),
-        (
-            "interface + min duration",
-            Box::new(|n| {
-                let at = interface(n);
-                search(&format!(
-                    "{{service:{} op:{} duration:>500ms}}",
-                    at.service,
-                    quoted(&at.name)
-                ))
-            }),
-        ),
-        (
-            "errors",
-            Box::new(|n| search(["status:error", "errors:>=1"][n % 2])),
-        ),
-        (
-            "a rare attribute value",
-            Box::new(|n| {
-                search(&format!(
-                    "customer.id:{}",
-                    facts.rare[n % facts.rare.len()].value
-                ))
-            }),
-        ),
-        (
-            "a value that is nowhere",
-            Box::new(|n| search(&format!("customer.id:{}-{n}", facts.nowhere))),
-        ),
-        (
-            "slowest 20 of a service",
-            Box::new(|n| {
-                format!(
-                    "{}&sort=slowest",
-                    search(&format!("service:{}", service(n)))
-                )
-            }),
-        ),
-        ("page /", Box::new(|_| format!("http://{}/", server.http))),
-        (
-            "page /requests",
-            Box::new(|_| format!("http://{}/requests", server.http)),
-        ),
-        (
-            "page /requests/{id}",
-            Box::new(|n| format!("http://{}/requests/{}", server.http, trace(n))),
-        ),
-        (
-            "page /services/{s}",
-            Box::new(|n| format!("http://{}/services/{}", server.http, service(n))),
-        ),
-        (
-            "page /pipeline",
-            Box::new(|_| format!("http://{}/pipeline", server.http)),
-        ),
-    ];
+    let questions = Questions::new(server, facts);
     let http = reqwest::Client::new();
     let mut lines = Vec::new();
-    for (name, url) in kinds {
+    for (name, url) in questions.searches().into_iter().chain(questions.pages()) {
         let mut took = Vec::with_capacity(options.questions);
         for number in 0..options.questions {
             let url = url(number);
@@ -324,7 +349,7 @@ async fn ask(options: &Options, server: &Server, facts: &Facts) -> Result<Vec<Li
             );
             let is_page = name.starts_with("page");
             took.push(if is_page { first_byte } else { begun.elapsed() }.as_secs_f64() * 1e3);
-            if name == "a rare attribute value" {
+            if name == RARE {
                 let answer: Value = serde_json::from_slice(&body)?;
                 let found = answer["requests"].as_array().map_or(0, Vec::len);
                 ensure!(found == 1, "{url}: {found} requests instead of one");

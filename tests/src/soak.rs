@@ -114,7 +114,11 @@ impl Soak {
         let corpus = Corpus::new(CorpusOptions {
             seed,
             spans: options.spans,
-            ids: if seed % 2 == 0 { Ids::Random } else { Ids::V7 },
+            ids: if seed.is_multiple_of(2) {
+                Ids::Random
+            } else {
+                Ids::V7
+            },
             start_at: SystemClock.now() - MINUTE,
         });
         let batches = Arc::new(Mutex::new(corpus.batches()));

@@ -125,6 +125,7 @@ impl App {
             worker,
             stop_worker,
             inbox,
+            store,
         })
     }
 

@@ -1,3 +1,5 @@
+//! Each test of a span and of a request, by example.
+
 use super::*;
 use crate::TextMatch;
 use crate::conformance::build::{Attribute, Span, set, trace};

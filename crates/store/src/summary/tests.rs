@@ -1,3 +1,5 @@
+//! The rules of the summary, one by one.
+
 use super::*;
 use crate::conformance::build::{Span, set, span_id, trace};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Stored and open together answer as if everything were stored.
+
 use super::*;
 use crate::conformance::build::{Span, content, part, set, trace};
 use crate::conformance::generated::{Answers, Operation, ask, plans, same};
