@@ -5,7 +5,7 @@ use crate::decisions::Decisions;
 use crate::policy::Policies;
 use hoplog_model::{Position, TraceId, UnixNanos};
 use hoplog_otlp::{Group, Sliced, SpanHead, SpanSet};
-use hoplog_store::{Outcome, Part, Recovery, summarize};
+use hoplog_store::{Filed, Outcome, Part, Recovery, summarize};
 use rustc_hash::FxHashMap;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -64,6 +64,8 @@ struct Request {
     spans: SpanSet,
     /// Bytes of `spans` as counted in the total.
     held: usize,
+    /// Earliest start of `spans`.
+    start: UnixNanos,
     first: Position,
     upto: Position,
     received_at: UnixNanos,
@@ -271,12 +273,14 @@ impl Assembler {
         self.open.contains_key(trace_id)
     }
 
-    /// Open requests with the earliest start of their spans so far. No order.
+    /// Open requests with the start they would be filed under. No order.
     pub fn list(&self) -> impl Iterator<Item = (TraceId, UnixNanos)> + '_ {
-        self.open.iter().filter_map(|(trace_id, request)| {
-            let start = request.spans.iter().map(|span| span.head.start).min()?;
-            Some((*trace_id, start))
-        })
+        self.open.iter().map(|(trace_id, request)| (*trace_id, request.filed().started_at))
+    }
+
+    /// How a request would be filed if it were flushed now.
+    pub fn filed(&self, trace_id: &TraceId) -> Option<Filed> {
+        self.open.get(trace_id).map(Request::filed)
     }
 
     /// Open requests.
@@ -328,6 +332,7 @@ impl Request {
         Self {
             spans: SpanSet::new(),
             held: 0,
+            start: UnixNanos::MAX,
             first,
             upto: first,
             received_at,
@@ -352,8 +357,13 @@ impl Request {
             return None;
         }
         self.spans.push(group, head, raw);
+        self.start = self.start.min(head.start);
         let before = std::mem::replace(&mut self.held, self.spans.bytes());
         Some(self.held - before)
+    }
+
+    fn filed(&self) -> Filed {
+        Filed::first(self.start, self.received_at, self.capped)
     }
 
     fn into_part(mut self, trace_id: TraceId) -> Part {

@@ -3,7 +3,7 @@
 use crate::assembler::{Assembler, Flushed};
 use hoplog_model::{Flags, Position, TraceId, UnixNanos};
 use hoplog_otlp::SpanSet;
-use hoplog_store::{Books, OpenRequests, Part, StoredRequest, summarize};
+use hoplog_store::{Books, Filed, OpenRequests, Part, StoredRequest, summarize};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -139,31 +139,36 @@ impl State {
     }
 }
 
+/// How a part is filed as long as it is the only one.
+fn filed(part: &Part) -> Filed {
+    let start = part.spans.iter().map(|span| span.head.start).min().unwrap_or(part.received_at);
+    Filed::first(start, part.received_at, part.capped)
+}
+
 impl OpenRequests for Open {
     fn get(&self, trace_id: &TraceId) -> Option<StoredRequest> {
-        let spans = self.lock().union(trace_id)?;
+        let state = self.lock();
+        let spans = state.union(trace_id)?;
+        let flushing = state.flushing.get(trace_id).map(|part| filed(part));
+        let filed = flushing.or_else(|| state.assembler.filed(trace_id));
+        drop(state);
         let mut summary = summarize(*trace_id, &spans);
+        if let Some(filed) = filed {
+            filed.apply(&mut summary);
+        }
         summary.flags = summary.flags.with(Flags::OPEN);
-        Some(StoredRequest {
-            summary,
-            spans: Arc::new(spans),
-        })
+        Some(StoredRequest { summary, spans: Arc::new(spans) })
     }
 
     fn list(&self, from: UnixNanos, to: UnixNanos) -> Vec<(TraceId, UnixNanos)> {
         let state = self.lock();
-        let flushing = state.flushing.values().filter_map(|part| {
-            let start = part.spans.iter().map(|span| span.head.start).min()?;
-            Some((part.trace_id, start))
-        });
         let mut starts: FxHashMap<TraceId, UnixNanos> = state.assembler.list().collect();
-        for (trace_id, start) in flushing {
-            let earliest = starts.entry(trace_id).or_insert(start);
+        for part in state.flushing.values() {
+            let start = filed(part).started_at;
+            let earliest = starts.entry(part.trace_id).or_insert(start);
             *earliest = start.min(*earliest);
         }
-        starts
-            .into_iter()
-            .filter(|(_, start)| (from..to).contains(start))
-            .collect()
+        drop(state);
+        starts.into_iter().filter(|(_, start)| (from..to).contains(start)).collect()
     }
 }

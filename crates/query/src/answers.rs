@@ -11,8 +11,8 @@ mod watching;
 pub use pipeline::{BooksAnswer, Pipeline, PipelineReport, ReasonCount, ReceiverLine};
 pub use search::{DEFAULT_LIMIT, MAX_LIMIT};
 pub use shapes::{
-    Figures, InterfaceFigures, Latency, LatencyInput, RequestList, SKETCH_ERROR, SPARKLINE_POINTS,
-    SearchInput, ServiceFigures, ServiceSeries, Step, Window,
+    Figures, InterfaceCourse, InterfaceFigures, Latency, LatencyInput, RequestList, SKETCH_ERROR,
+    SPARKLINE_POINTS, SearchInput, ServiceCourse, ServiceFigures, ServiceSeries, Step, Window,
 };
 pub use watching::Watched;
 

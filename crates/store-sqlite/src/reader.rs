@@ -139,12 +139,16 @@ impl TraceReader for SqliteStore {
         query.check()?;
         let _permit = permit(&self.shared.lookups).await?;
         let mut sums = Sums::new(query);
-        for partition in self.shared.partitions() {
-            let mut connection = self.connection(&partition).await?;
-            sums.add(&partition, &mut connection).await?;
-            self.shared.readers.give_back(&partition, connection);
+        loop {
+            for partition in self.shared.partitions() {
+                let mut connection = self.connection(&partition).await?;
+                sums.add(&partition, &mut connection).await?;
+                self.shared.readers.give_back(&partition, connection);
+            }
+            if !sums.needs_second_pass() {
+                return Ok(sums.finish());
+            }
         }
-        Ok(sums.finish())
     }
 
     async fn interfaces(

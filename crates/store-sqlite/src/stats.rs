@@ -2,13 +2,15 @@
 
 use crate::db::Connection;
 use crate::partition::Partition;
-use crate::rollups::{Cell, Deltas};
+use crate::rollups::Cell;
 use crate::sql::{self, Args, Statement};
 use hoplog_model::times::{HOUR, MINUTE};
-use hoplog_model::{Interface, UnixNanos};
+use hoplog_model::{Interface, Sketch, UnixNanos};
+use hoplog_store::rollup::Delta;
 use hoplog_store::{StatRow, StatsQuery, StoreError};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Steps longer than this are read from hours where possible.
 const LONG: u64 = 2 * HOUR;
@@ -58,6 +60,8 @@ fn ranges(query: &StatsQuery, from: UnixNanos, to: UnixNanos) -> Vec<Range> {
 pub(crate) struct Sums<'a> {
     query: &'a StatsQuery,
     sums: BTreeMap<(Interface, UnixNanos), StatRow>,
+    /// In the second pass, the services of which entries were found in the first.
+    served: Option<FxHashSet<String>>,
 }
 
 impl<'a> Sums<'a> {
@@ -66,7 +70,29 @@ impl<'a> Sums<'a> {
         Self {
             query,
             sums: BTreeMap::new(),
+            served: None,
         }
+    }
+
+    /// Whether the partitions must be added once more: services without entries are found only when all were
+    /// asked for these. Costs nothing where every service has some.
+    pub(crate) fn needs_second_pass(&mut self) -> bool {
+        let first = self.query.entries_will_do && self.served.is_none();
+        if first {
+            let services = self.sums.keys().map(|(one, _)| one.service.clone());
+            self.served = Some(services.collect());
+        }
+        first
+    }
+
+    /// Whether this pass reads the interface.
+    fn wants(&self, interface: &Interface) -> bool {
+        let by_pass = match &self.served {
+            _ if !self.query.entries_will_do => true,
+            None => interface.kind.is_hop(),
+            Some(served) => !interface.kind.is_hop() && !served.contains(&interface.service),
+        };
+        by_pass && self.query.wants(interface)
     }
 
     /// Adds what a partition holds.
@@ -76,71 +102,66 @@ impl<'a> Sums<'a> {
         connection: &mut Connection,
     ) -> Result<(), StoreError> {
         let _answering = partition.answering.read().await;
-        let pending = self.pending(partition);
-        let Some((from, to)) = self.within(connection, &pending).await? else {
-            return Ok(());
-        };
         let interfaces = partition.interfaces(connection).await?.list;
         let wanted: FxHashMap<i64, &Interface> = interfaces
             .iter()
-            .filter(|(_, interface)| self.query.wants(interface))
+            .filter(|(_, interface)| self.wants(interface))
             .map(|(id, interface)| (*id, interface))
             .collect();
         if wanted.is_empty() {
             return Ok(());
         }
-        let few = (wanted.len() * 4 < interfaces.len()).then(|| sql::json(wanted.keys().copied()));
-        let mut sums: FxHashMap<(i64, UnixNanos), Cell> = FxHashMap::default();
-        for range in ranges(self.query, from, to) {
-            for ((at, interface), cell) in read(connection, range, few.clone()).await? {
-                if wanted.contains_key(&interface) {
-                    sums.entry((interface, self.query.step_of(at)))
-                        .or_default()
-                        .merge(&cell);
+        let mut sums = self.pending(partition, &wanted);
+        if let Some((from, to)) = self.within(connection).await? {
+            let few =
+                (wanted.len() * 4 < interfaces.len()).then(|| sql::json(wanted.keys().copied()));
+            for range in ranges(self.query, from, to) {
+                for ((at, interface), cell) in read(connection, range, few.clone()).await? {
+                    if wanted.contains_key(&interface) {
+                        let sum = sums.entry((interface, self.query.step_of(at)));
+                        sum.or_default().add(cell);
+                    }
                 }
             }
         }
-        for ((minute, interface), delta) in pending {
-            if wanted.contains_key(&interface) {
-                let at = self.query.step_of(nanos(minute));
-                sums.entry((interface, at)).or_default().change(&delta);
+        for ((interface, at), mut sum) in sums {
+            // Changes may take away what only the tables hold, so they come last.
+            for pending in std::mem::take(&mut sum.pending) {
+                sum.cell.change(&pending);
             }
-        }
-        for ((interface, at), cell) in sums {
-            self.put(wanted[&interface], at, &cell);
+            self.put(wanted[&interface], at, sum.cell);
         }
         Ok(())
     }
 
-    /// Pending changes of minutes that are asked for.
-    fn pending(&self, partition: &Partition) -> Deltas {
+    /// Pending changes that are asked for.
+    fn pending(
+        &self,
+        partition: &Partition,
+        wanted: &FxHashMap<i64, &Interface>,
+    ) -> FxHashMap<(i64, UnixNanos), Sum> {
         let (from, to) = self.query.minutes();
-        let pending = partition.pending();
-        let asked = pending
-            .deltas
-            .iter()
-            .filter(|((at, _), _)| (from..to).contains(&nanos(*at)));
-        asked.map(|(key, delta)| (*key, delta.clone())).collect()
+        let mut sums: FxHashMap<(i64, UnixNanos), Sum> = FxHashMap::default();
+        for ((minute, interface), delta) in &partition.pending().deltas {
+            let minute = nanos(*minute);
+            if (from..to).contains(&minute) && wanted.contains_key(interface) {
+                let sum = sums.entry((*interface, self.query.step_of(minute)));
+                sum.or_default().pending.push(delta.clone());
+            }
+        }
+        sums
     }
 
-    /// The whole minutes asked for of which the partition has roll-ups.
+    /// The whole minutes asked for of which the tables have roll-ups.
     async fn within(
         &self,
         connection: &mut Connection,
-        pending: &Deltas,
     ) -> Result<Option<(UnixNanos, UnixNanos)>, StoreError> {
         let row = connection
             .one(&sql::READ_MINUTE_BOUNDS, Args::new())
             .await?;
         let bound = |index| crate::db::column::<Option<i64>>(&row, index);
-        let pending = pending.keys().map(|(at, _)| *at);
-        let minutes = bound(0)?.into_iter().chain(bound(1)?).chain(pending);
-        let ends = minutes.fold(None, |ends: Option<(i64, i64)>, at| {
-            Some(ends.map_or((at, at), |(least, greatest)| {
-                (least.min(at), greatest.max(at))
-            }))
-        });
-        let Some((least, greatest)) = ends else {
+        let Some((least, greatest)) = bound(0)?.zip(bound(1)?) else {
             return Ok(None);
         };
         let (from, to) = self.query.minutes();
@@ -151,30 +172,54 @@ impl<'a> Sums<'a> {
         Ok((from < to).then_some((from, to)))
     }
 
-    fn put(&mut self, interface: &Interface, at: UnixNanos, cell: &Cell) {
+    fn put(&mut self, interface: &Interface, at: UnixNanos, cell: Cell) {
         if cell.count == 0 {
             return;
         }
-        let row = self
-            .sums
-            .entry((interface.clone(), at))
-            .or_insert_with(|| StatRow {
-                interface: interface.clone(),
-                at,
-                count: 0,
-                errors: 0,
-                sum: 0,
-                sketch: hoplog_model::Sketch::default(),
-            });
-        row.count += cell.count.unsigned_abs();
-        row.errors += cell.errors.unsigned_abs();
-        row.sum = row.sum.saturating_add(cell.sum.cast_unsigned());
-        row.sketch.merge(&cell.sketch);
+        let (count, errors) = (cell.count.unsigned_abs(), cell.errors.unsigned_abs());
+        let sum = cell.sum.cast_unsigned();
+        match self.sums.entry((interface.clone(), at)) {
+            Entry::Vacant(place) => {
+                place.insert(StatRow {
+                    interface: interface.clone(),
+                    at,
+                    count,
+                    errors,
+                    sum,
+                    sketch: cell.sketch,
+                });
+            }
+            Entry::Occupied(mut place) => {
+                let row = place.get_mut();
+                row.count += count;
+                row.errors += errors;
+                row.sum = row.sum.saturating_add(sum);
+                row.sketch.merge(&cell.sketch);
+            }
+        }
     }
 
     /// By interface, then time.
     pub(crate) fn finish(self) -> Vec<StatRow> {
         self.sums.into_values().collect()
+    }
+}
+
+/// One interface and step of one partition.
+#[derive(Debug, Default)]
+struct Sum {
+    cell: Cell,
+    pending: Vec<Delta>,
+}
+
+impl Sum {
+    fn add(&mut self, cell: Cell) {
+        if self.cell.sketch == Sketch::default() {
+            let sketch = std::mem::replace(&mut self.cell.sketch, cell.sketch);
+            self.cell.merge(&Cell { sketch, ..cell });
+        } else {
+            self.cell.merge(&cell);
+        }
     }
 }
 

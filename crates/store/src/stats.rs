@@ -3,6 +3,7 @@
 use crate::StoreError;
 use hoplog_model::times::MINUTE;
 use hoplog_model::{Interface, Sketch, SpanKind, UnixNanos};
+use std::collections::BTreeSet;
 
 /// Which roll-ups to add up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +20,11 @@ pub struct StatsQuery {
     pub kind: Option<SpanKind>,
     /// Only spans of this name.
     pub name: Option<String>,
+    /// Only spans of these; none for all.
+    pub only: Option<BTreeSet<Interface>>,
+    /// Of a service that has SERVER or CONSUMER spans in the time asked for, the store may leave out
+    /// the others: they do not stand for it. It need not.
+    pub entries_will_do: bool,
 }
 
 impl StatsQuery {
@@ -45,6 +51,10 @@ impl StatsQuery {
                 .name
                 .as_ref()
                 .is_none_or(|name| *name == interface.name)
+            && self
+                .only
+                .as_ref()
+                .is_none_or(|only| only.contains(interface))
     }
 
     /// [`StoreError::Invalid`] if the step is not a multiple of a minute.

@@ -1,12 +1,13 @@
 //! Rates, errors and durations out of roll-ups; rows are never read.
 
 use super::{
-    Answers, Figures, InterfaceFigures, Latency, LatencyInput, SPARKLINE_POINTS, ServiceFigures,
-    ServiceSeries, Step, Window,
+    Answers, Figures, InterfaceCourse, InterfaceFigures, Latency, LatencyInput, SPARKLINE_POINTS,
+    ServiceCourse, ServiceFigures, ServiceSeries, Step, Window,
 };
 use crate::QueryError;
+use crate::insight::{Usual, Usuals};
 use hoplog_model::times::MINUTE;
-use hoplog_model::{Sketch, SpanKind, UnixNanos};
+use hoplog_model::{Interface, Sketch, SpanKind, UnixNanos};
 use hoplog_store::{StatRow, StatsQuery};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_STEPS: u64 = 2_000;
 /// Steps of a chart when the question does not say.
 const STEPS: u64 = 60;
+
+/// Spans that must be known of an interface before its usual duration means anything.
+const ENOUGH: u64 = 10;
 
 /// Spans added up.
 #[derive(Debug, Clone, Default)]
@@ -81,20 +85,95 @@ fn ceil_minute(at: UnixNanos) -> UnixNanos {
         .unwrap_or(floor_minute(u64::MAX))
 }
 
-/// Every step from `from`, filled from `sums`.
-fn filled(sums: &BTreeMap<UnixNanos, Sum>, from: UnixNanos, step: u64, steps: u64) -> Vec<Step> {
-    let empty = Sum::default();
-    let at = |n: u64| from.saturating_add(n.saturating_mul(step));
-    (0..steps)
-        .map(at)
-        .map(|at| sums.get(&at).unwrap_or(&empty).step(at))
-        .collect()
+/// A chart's time: whole minutes.
+#[derive(Debug, Clone, Copy)]
+struct Steps {
+    from: UnixNanos,
+    to: UnixNanos,
+    step: u64,
+}
+
+impl Steps {
+    /// Every step, filled from `sums`.
+    fn fill(self, sums: &BTreeMap<UnixNanos, Sum>) -> Vec<Step> {
+        let empty = Sum::default();
+        let Self { from, to, step } = self;
+        let at = |n: u64| from.saturating_add(n.saturating_mul(step));
+        (0..self.count())
+            .map(at)
+            .take_while(|at| *at < to)
+            .map(|at| sums.get(&at).unwrap_or(&empty).step(at))
+            .collect()
+    }
+
+    fn count(self) -> u64 {
+        self.to.saturating_sub(self.from).div_ceil(self.step)
+    }
+
+    fn latency(self, sums: &BTreeMap<UnixNanos, Sum>) -> Latency {
+        Latency {
+            steps: self.fill(sums),
+            step_ns: self.step,
+        }
+    }
+
+    fn query(self) -> StatsQuery {
+        StatsQuery {
+            from: self.from,
+            to: self.to,
+            step: Some(self.step),
+            ..StatsQuery::default()
+        }
+    }
+}
+
+/// The whole minutes of a window in steps of `step`, rounded up to whole minutes.
+fn steps(window: Window, step: u64) -> Result<Steps, QueryError> {
+    let step = step
+        .max(1)
+        .checked_next_multiple_of(MINUTE)
+        .unwrap_or(floor_minute(u64::MAX));
+    let (from, to) = (floor_minute(window.from), ceil_minute(window.to));
+    let steps = Steps { from, to, step };
+    if steps.count() > MAX_STEPS {
+        let what = format!("a chart has at most {MAX_STEPS} steps; make them longer");
+        return Err(QueryError::invalid("step", what));
+    }
+    Ok(steps)
+}
+
+/// All of it, and by step.
+#[derive(Debug, Default)]
+struct Course {
+    whole: Sum,
+    steps: BTreeMap<UnixNanos, Sum>,
+}
+
+impl Course {
+    fn add(&mut self, row: &StatRow) {
+        self.whole.add(row);
+        self.steps.entry(row.at).or_default().add(row);
+    }
+}
+
+/// The interfaces of rows, by kind, then name.
+fn by_interface(rows: &[StatRow]) -> BTreeMap<(SpanKind, &str), Course> {
+    let mut courses: BTreeMap<(SpanKind, &str), Course> = BTreeMap::new();
+    for row in rows {
+        let key = (row.interface.kind, row.interface.name.as_str());
+        courses.entry(key).or_default().add(row);
+    }
+    courses
 }
 
 impl Answers {
     /// Every service with spans in the window, by name.
     pub async fn services(&self, window: Window) -> Result<Vec<ServiceFigures>, QueryError> {
-        let rows = self.reader.stats(&stats_query(window)).await?;
+        let query = StatsQuery {
+            entries_will_do: true,
+            ..stats_query(window)
+        };
+        let rows = self.reader.stats(&query).await?;
         let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
         for row in standing_for_services(rows) {
             sums.entry(row.interface.service.clone())
@@ -109,6 +188,31 @@ impl Answers {
         Ok(sums.into_iter().map(line).collect())
     }
 
+    /// [`Answers::services`], each with its sparkline over the window, in one question.
+    pub async fn services_series(&self, window: Window) -> Result<Vec<ServiceSeries>, QueryError> {
+        let length = ceil_minute(window.to).saturating_sub(floor_minute(window.from));
+        let steps = steps(window, length.div_ceil(SPARKLINE_POINTS as u64))?;
+        let query = StatsQuery {
+            entries_will_do: true,
+            ..steps.query()
+        };
+        let rows = standing_for_services(self.reader.stats(&query).await?);
+        let mut services: BTreeMap<&str, Course> = BTreeMap::new();
+        for row in &rows {
+            let service = services.entry(&row.interface.service).or_default();
+            service.add(row);
+        }
+        let nanos = self.counted_nanos(window);
+        let line = |(name, course): (&str, Course)| ServiceSeries {
+            service: ServiceFigures {
+                name: name.to_owned(),
+                figures: course.whole.figures(nanos),
+            },
+            points: steps.fill(&course.steps),
+        };
+        Ok(services.into_iter().map(line).collect())
+    }
+
     /// Every interface of a service with spans in the window, by kind, then name.
     pub async fn interfaces(
         &self,
@@ -119,19 +223,101 @@ impl Answers {
             service: Some(service.to_owned()),
             ..stats_query(window)
         };
-        let mut sums: BTreeMap<(SpanKind, String), Sum> = BTreeMap::new();
-        for row in self.reader.stats(&query).await? {
-            sums.entry((row.interface.kind, row.interface.name.clone()))
-                .or_default()
-                .add(&row);
-        }
+        let rows = self.reader.stats(&query).await?;
+        Ok(self.lines(&by_interface(&rows), window))
+    }
+
+    fn lines(
+        &self,
+        interfaces: &BTreeMap<(SpanKind, &str), Course>,
+        window: Window,
+    ) -> Vec<InterfaceFigures> {
         let nanos = self.counted_nanos(window);
-        let line = |((kind, name), sum): ((SpanKind, String), Sum)| InterfaceFigures {
-            name,
+        let line = |(&(kind, name), course): (&(SpanKind, &str), &Course)| InterfaceFigures {
+            name: name.to_owned(),
             kind,
-            figures: sum.figures(nanos),
+            figures: course.whole.figures(nanos),
         };
-        Ok(sums.into_iter().map(line).collect())
+        interfaces.iter().map(line).collect()
+    }
+
+    /// A service with its interfaces, and its course in steps of `step` nanoseconds, in one
+    /// question.
+    ///
+    /// # Errors
+    /// The window holds more than 2,000 steps.
+    pub async fn service(
+        &self,
+        service: &str,
+        window: Window,
+        step: u64,
+    ) -> Result<ServiceCourse, QueryError> {
+        let steps = steps(window, step)?;
+        let query = StatsQuery {
+            service: Some(service.to_owned()),
+            ..steps.query()
+        };
+        let rows = self.reader.stats(&query).await?;
+        let interfaces = self.lines(&by_interface(&rows), window);
+        let mut course = Course::default();
+        for row in &standing_for_services(rows) {
+            course.add(row);
+        }
+        Ok(ServiceCourse {
+            figures: course.whole.figures(self.counted_nanos(window)),
+            latency: steps.latency(&course.steps),
+            interfaces,
+        })
+    }
+
+    /// The interfaces of this name in a service, by kind, each with its course in steps of `step`
+    /// nanoseconds, in one question.
+    ///
+    /// # Errors
+    /// The window holds more than 2,000 steps.
+    pub async fn interface(
+        &self,
+        service: &str,
+        name: &str,
+        window: Window,
+        step: u64,
+    ) -> Result<Vec<InterfaceCourse>, QueryError> {
+        let steps = steps(window, step)?;
+        let query = StatsQuery {
+            service: Some(service.to_owned()),
+            name: Some(name.to_owned()),
+            ..steps.query()
+        };
+        let rows = self.reader.stats(&query).await?;
+        let courses = by_interface(&rows);
+        let lines = self.lines(&courses, window);
+        let course = |(interface, course): (InterfaceFigures, &Course)| InterfaceCourse {
+            interface,
+            latency: steps.latency(&course.steps),
+        };
+        Ok(lines.into_iter().zip(courses.values()).map(course).collect())
+    }
+
+    /// How long spans of these interfaces usually take; those of which too few are known are
+    /// missing.
+    pub async fn usuals(
+        &self,
+        interfaces: BTreeSet<Interface>,
+        window: Window,
+    ) -> Result<Usuals, QueryError> {
+        let query = StatsQuery {
+            only: Some(interfaces),
+            ..stats_query(window)
+        };
+        let mut usuals = Usuals::new();
+        for row in self.reader.stats(&query).await? {
+            let ends = row.sketch.quantile(0.5).zip(row.sketch.quantile(0.99));
+            if let Some((p50, p99)) = ends.filter(|_| row.count >= ENOUGH) {
+                let count = row.count;
+                usuals.insert(row.interface, Usual { p50, p99, count });
+            }
+        }
+        Ok(usuals)
     }
 
     /// Counts, errors and durations over time.
@@ -140,62 +326,25 @@ impl Answers {
     /// The window makes no sense, or holds more than 2,000 steps.
     pub async fn latency(&self, input: &LatencyInput) -> Result<Latency, QueryError> {
         let window = self.window(input.from, input.to)?;
-        let (from, to) = (floor_minute(window.from), ceil_minute(window.to));
-        let step = input.step.unwrap_or((to - from) / STEPS).max(1);
-        let step = step
-            .checked_next_multiple_of(MINUTE)
-            .unwrap_or(floor_minute(u64::MAX));
-        let steps = (to - from).div_ceil(step);
-        if steps > MAX_STEPS {
-            let what = format!("a chart has at most {MAX_STEPS} steps; make them longer");
-            return Err(QueryError::invalid("step", what));
-        }
+        let length = ceil_minute(window.to) - floor_minute(window.from);
+        let steps = steps(window, input.step.unwrap_or(length / STEPS))?;
+        let of_service = input.kind.is_none() && input.interface.is_none();
         let query = StatsQuery {
-            from,
-            to,
-            step: Some(step),
             service: input.service.clone(),
             kind: input.kind,
             name: input.interface.clone(),
+            entries_will_do: of_service,
+            ..steps.query()
         };
         let mut rows = self.reader.stats(&query).await?;
-        if input.kind.is_none() && input.interface.is_none() {
+        if of_service {
             rows = standing_for_services(rows);
         }
         let mut sums: BTreeMap<UnixNanos, Sum> = BTreeMap::new();
         for row in &rows {
             sums.entry(row.at).or_default().add(row);
         }
-        Ok(Latency {
-            steps: filled(&sums, from, step, steps),
-            step_ns: step,
-        })
-    }
-
-    /// Every service's sparkline over the window, by name. The last point ends with the minute in which
-    /// the window ends; the first may start a little before the window.
-    pub async fn services_series(&self, window: Window) -> Result<Vec<ServiceSeries>, QueryError> {
-        let points = SPARKLINE_POINTS as u64;
-        let to = ceil_minute(window.to);
-        let length = to - floor_minute(window.from).min(to);
-        let step = ceil_minute(length.div_ceil(points).max(1));
-        let from = to.saturating_sub(step.saturating_mul(points));
-        let query = StatsQuery {
-            from,
-            to,
-            step: Some(step),
-            ..StatsQuery::default()
-        };
-        let mut sums: BTreeMap<String, BTreeMap<UnixNanos, Sum>> = BTreeMap::new();
-        for row in standing_for_services(self.reader.stats(&query).await?) {
-            let service = sums.entry(row.interface.service.clone()).or_default();
-            service.entry(row.at).or_default().add(&row);
-        }
-        let line = |(name, sums): (String, BTreeMap<UnixNanos, Sum>)| ServiceSeries {
-            name,
-            points: filled(&sums, from, step, points),
-        };
-        Ok(sums.into_iter().map(line).collect())
+        Ok(steps.latency(&sums))
     }
 
     /// Nanoseconds that the roll-ups of a window really cover: whole minutes, but not the future.

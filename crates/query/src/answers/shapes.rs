@@ -156,16 +156,36 @@ pub struct Latency {
     pub step_ns: u64,
 }
 
-/// A service's sparkline.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A service's line with its sparkline.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServiceSeries {
-    /// `service.name`.
-    pub name: String,
-    /// [`SPARKLINE_POINTS`] steps in order of time, empty ones too.
+    /// The line.
+    pub service: ServiceFigures,
+    /// At most [`SPARKLINE_POINTS`] steps in order of time, empty ones too.
     pub points: Vec<Step>,
 }
 
-/// Points of a sparkline.
+/// One service over time.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ServiceCourse {
+    /// Of the spans that stand for it.
+    pub figures: Figures,
+    /// Of the same spans.
+    pub latency: Latency,
+    /// Its interfaces by kind, then name.
+    pub interfaces: Vec<InterfaceFigures>,
+}
+
+/// One interface over time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InterfaceCourse {
+    /// Its line.
+    pub interface: InterfaceFigures,
+    /// In order of time.
+    pub latency: Latency,
+}
+
+/// Most points of a sparkline.
 pub const SPARKLINE_POINTS: usize = 30;
 
 /// Largest relative error of durations in figures; the sketch's own is a little smaller.

@@ -241,6 +241,9 @@ async fn charts_have_every_step_and_count_every_span() {
         .await
         .unwrap();
     assert_eq!(lines.len(), 3);
+    let services = world.answers.services(Window::last(60 * MINUTE, NOW));
+    let figures: Vec<_> = lines.iter().map(|line| line.service.clone()).collect();
+    assert_eq!(figures, services.await.unwrap());
     for line in &lines {
         assert_eq!(line.points.len(), SPARKLINE_POINTS);
     }

@@ -121,8 +121,9 @@ impl Order {
     }
 
     /// Worst first but for names; ties by name.
-    fn sort(self, services: &mut [ServiceFigures]) {
+    fn sort(self, services: &mut [ServiceSeries]) {
         services.sort_by(|a, b| {
+            let (a, b) = (&a.service, &b.service);
             let (x, y) = (&a.figures, &b.figures);
             let by = match self {
                 Self::Name => std::cmp::Ordering::Equal,
@@ -140,8 +141,7 @@ impl Order {
 /// What the page is made of.
 #[derive(Debug)]
 struct Data {
-    services: Vec<ServiceFigures>,
-    series: Vec<ServiceSeries>,
+    services: Vec<ServiceSeries>,
     failures: RequestList,
     slowest: RequestList,
 }
@@ -181,8 +181,7 @@ async fn page(web: &Web, reader: &Reader, params: &Params) -> Result<HomePage, F
         cursor: None,
     };
     let data = Data {
-        services: web.answers.services(range.window).await?,
-        series: web.answers.services_series(range.window).await?,
+        services: web.answers.services_series(range.window).await?,
         failures: web
             .answers
             .search(&examples("status:error", Sort::Newest))
@@ -193,7 +192,7 @@ async fn page(web: &Web, reader: &Reader, params: &Params) -> Result<HomePage, F
         .into_iter()
         .find(|order| order.name() == params.get("sort"));
     let mut page = view(c, reader, &range, order.unwrap_or(Order::Failed), data);
-    page.c = page.c.cost(4, web.now().saturating_sub(began));
+    page.c = page.c.cost(3, web.now().saturating_sub(began));
     Ok(page)
 }
 
@@ -221,18 +220,7 @@ fn view(c: Chrome, reader: &Reader, range: &Range, order: Order, mut data: Data)
         return nothing;
     }
     order.sort(&mut data.services);
-    let row = |service: &ServiceFigures| {
-        let series = data
-            .series
-            .iter()
-            .find(|series| series.name == service.name);
-        row(
-            service,
-            series.map_or(&[], |series| series.points.as_slice()),
-            range,
-            reader,
-        )
-    };
+    let row = |line: &ServiceSeries| row(&line.service, &line.points, range, reader);
     let rows = data.services.iter().map(row).collect();
     let table = Table {
         columns: columns(order, range, reader),
@@ -296,9 +284,11 @@ fn examples(
     }
 }
 
-fn status(services: &[ServiceFigures], range: &Range, reader: &Reader) -> Status {
+fn status(services: &[ServiceSeries], range: &Range, reader: &Reader) -> Status {
     let t = reader.t();
-    let sum = |part: fn(&ServiceFigures) -> u64| services.iter().map(part).sum::<u64>();
+    let services: Vec<&ServiceFigures> = services.iter().map(|line| &line.service).collect();
+    let sum =
+        |part: fn(&ServiceFigures) -> u64| services.iter().map(|one| part(one)).sum::<u64>();
     let (count, errors) = (sum(|s| s.figures.count), sum(|s| s.figures.errors));
     let mut bad: Vec<_> = services
         .iter()

@@ -24,7 +24,7 @@ use hoplog_model::SpanKind;
 use hoplog_model::times;
 use hoplog_query::Sort;
 use hoplog_query::answers::{
-    Figures, InterfaceFigures, Latency, LatencyInput, RequestList, SearchInput, Step,
+    Figures, InterfaceCourse, Latency, RequestList, SearchInput, Step,
 };
 
 /// Requests per card.
@@ -119,7 +119,7 @@ struct Subject<'a> {
 /// What the page is made of.
 #[derive(Debug)]
 struct Data {
-    interfaces: Vec<InterfaceFigures>,
+    figures: Figures,
     latency: Latency,
     slowest: RequestList,
     failed: RequestList,
@@ -146,8 +146,10 @@ async fn page(
 ) -> Result<InterfacePage, Failure> {
     let began = web.now();
     let range = params.range().resolve(reader)?;
-    let interfaces = web.answers.interfaces(service, range.window).await?;
-    let kinds = kinds(&interfaces, name);
+    let answers = &web.answers;
+    let courses = answers.interface(service, name, range.window, range.step());
+    let courses = courses.await?;
+    let kinds = kinds(&courses);
     let kind = match params.get("kind") {
         "" => kinds.first().copied().unwrap_or(SpanKind::Server),
         text => text.parse().map_err(|()| Failure::Address("kind"))?,
@@ -159,30 +161,23 @@ async fn page(
         range,
         reader,
     };
-    let input = LatencyInput {
-        service: Some(service.into()),
-        interface: Some(name.into()),
-        kind: Some(kind),
-        from: Some(range.window.from),
-        to: Some(range.window.to),
-        step: Some(range.step()),
-    };
+    let mut courses = courses.into_iter();
+    let course = courses.find(|course| course.interface.kind == kind);
+    let (figures, latency) = course
+        .map(|course| (course.interface.figures, course.latency))
+        .unwrap_or_default();
+    let slowest = subject.search("", Sort::Slowest);
+    let failed = subject.search(" status:error", Sort::Newest);
     let data = Data {
-        interfaces,
-        latency: web.answers.latency(&input).await?,
-        slowest: web
-            .answers
-            .search(&subject.search("", Sort::Slowest))
-            .await?,
-        failed: web
-            .answers
-            .search(&subject.search(" status:error", Sort::Newest))
-            .await?,
+        figures,
+        latency,
+        slowest: answers.search(&slowest).await?,
+        failed: answers.search(&failed).await?,
     };
     let (_, path) = name_parts(name, reader.t());
     let title = format!("{path} · {}", named(service, reader.t()));
     let c = Chrome::new(reader, Place::Elsewhere, title, web.newest());
-    let c = c.cost(4, web.now().saturating_sub(began));
+    let c = c.cost(3, web.now().saturating_sub(began));
     Ok(view(c, &subject, &kinds, &data))
 }
 
@@ -227,9 +222,8 @@ impl Subject<'_> {
 }
 
 /// Kinds that spans of this name have, arrivals first.
-fn kinds(interfaces: &[InterfaceFigures], name: &str) -> Vec<SpanKind> {
-    let named = interfaces.iter().filter(|interface| interface.name == name);
-    let mut kinds: Vec<_> = named.map(|interface| interface.kind).collect();
+fn kinds(courses: &[InterfaceCourse]) -> Vec<SpanKind> {
+    let mut kinds: Vec<_> = courses.iter().map(|course| course.interface.kind).collect();
     kinds.sort_by_key(|kind| (!kind.is_hop(), *kind));
     kinds
 }
@@ -243,13 +237,7 @@ fn view(c: Chrome, subject: &Subject<'_>, kinds: &[SpanKind], data: &Data) -> In
         reader,
     } = *subject;
     let t = reader.t();
-    let is_this = |other: &&InterfaceFigures| other.name == name && other.kind == kind;
-    let figures = data
-        .interfaces
-        .iter()
-        .find(is_this)
-        .map(|line| line.figures)
-        .unwrap_or_default();
+    let figures = data.figures;
     let (method, path) = name_parts(name, t);
     let here = address(service, name, kind);
     let empty = (figures.count == 0).then(|| nothing(name, &here, t));

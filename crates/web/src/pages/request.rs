@@ -25,17 +25,15 @@ use hoplog_model::times::{HOUR, MINUTE};
 use hoplog_model::{Flags, Interface, SpanStatus, Summary, TraceId};
 use hoplog_query::StoredRequest;
 use hoplog_query::answers::Window;
-use hoplog_query::insight::{Insight, Usual, Usuals};
+use hoplog_query::insight::{Finding, Insight, Usuals};
 use panel::PanelView;
 use std::collections::BTreeSet;
 use story::Sentence;
 
 /// Rows per chunk, which browsers lay out only when they come near.
 const CHUNK: usize = 100;
-/// Most services whose usual durations are looked up.
-const SERVICES: usize = 8;
-/// Spans that must be known of an interface before its usual duration means anything.
-const ENOUGH: u64 = 10;
+/// Most interfaces whose usual durations are looked up.
+const INTERFACES: usize = 200;
 /// From this many times its usual duration on, a request is called slow.
 const SLOW: f64 = 1.5;
 
@@ -138,7 +136,7 @@ async fn page(
         .request(&trace_id)
         .await?
         .ok_or_else(not_found)?;
-    let (usuals, questions) = usuals(web, &request).await?;
+    let usuals = usuals(web, &request).await?;
     let insight = Insight::of(&request.spans, &usuals);
     let c = Chrome::new(
         reader,
@@ -147,51 +145,30 @@ async fn page(
         web.newest(),
     );
     let mut page = view(c, reader, &request, &insight, &usuals, &View::read(params));
-    page.c = page.c.cost(1 + questions, web.now().saturating_sub(began));
+    page.c = page.c.cost(2, web.now().saturating_sub(began));
     Ok(page)
 }
 
-/// What is usual for the interfaces of the request, from the hour around it; and how many
-/// questions that took.
-async fn usuals(web: &Web, request: &StoredRequest) -> Result<(Usuals, usize), Failure> {
-    let entry = request.summary.interface.service.as_str();
-    let others: BTreeSet<&str> = request
-        .spans
-        .groups()
-        .iter()
-        .map(|group| &*group.service)
-        .collect();
-    let services = std::iter::once(entry).chain(others.into_iter().filter(|name| *name != entry));
+/// What is usual for the interfaces of the request, from the hour around it.
+async fn usuals(web: &Web, request: &StoredRequest) -> Result<Usuals, Failure> {
+    let entry = &request.summary.interface;
+    let mut interfaces = BTreeSet::from([entry.clone()]);
+    for span in request.spans.iter() {
+        if interfaces.len() == INTERFACES {
+            break;
+        }
+        interfaces.insert(Interface {
+            service: String::from(&*span.group.service),
+            kind: span.head.kind,
+            name: span.view().name().into_owned(),
+        });
+    }
     let at = request.summary.started_at;
     let window = Window {
         from: at.saturating_sub(HOUR),
         to: at.saturating_add(5 * MINUTE),
     };
-    let mut usuals = Usuals::new();
-    let mut questions = 0;
-    for service in services.take(SERVICES) {
-        questions += 1;
-        for line in web.answers.interfaces(service, window).await? {
-            let figures = line.figures;
-            let enough = figures.count >= ENOUGH;
-            if let Some((p50, p99)) = figures.p50_ns.zip(figures.p99_ns).filter(|_| enough) {
-                let interface = Interface {
-                    service: service.into(),
-                    kind: line.kind,
-                    name: line.name,
-                };
-                usuals.insert(
-                    interface,
-                    Usual {
-                        p50,
-                        p99,
-                        count: figures.count,
-                    },
-                );
-            }
-        }
-    }
-    Ok((usuals, questions))
+    Ok(web.answers.usuals(interfaces, window).await?)
 }
 
 fn title(summary: &Summary, t: &'static Messages) -> String {
@@ -217,10 +194,8 @@ fn view(
     let t = reader.t();
     let origins = waterfall::origins(&insight.tree);
     let picked = view.span.and_then(|id| insight.tree.place(&id));
-    let first_error = origins
-        .iter()
-        .copied()
-        .min_by_key(|place| insight.tree.nodes[*place].start);
+    let failures = insight.findings.iter().find(|finding| finding.is_failure());
+    let first_error = failures.and_then(Finding::place);
     let selected = picked
         .or(first_error)
         .or((!insight.tree.nodes.is_empty()).then_some(0));

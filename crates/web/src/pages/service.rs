@@ -19,7 +19,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use hoplog_model::SpanKind;
-use hoplog_query::answers::{Figures, InterfaceFigures, Latency, LatencyInput, ServiceFigures};
+use hoplog_query::answers::{Figures, InterfaceFigures, ServiceCourse};
 
 /// The page.
 #[derive(Debug, Template)]
@@ -82,39 +82,24 @@ async fn page(
     let t = reader.t();
     let began = web.now();
     let range = params.range().resolve(reader)?;
-    let interfaces = web.answers.interfaces(service, range.window).await?;
-    let services = web.answers.services(range.window).await?;
-    let input = LatencyInput {
-        service: Some(service.into()),
-        from: Some(range.window.from),
-        to: Some(range.window.to),
-        step: Some(range.step()),
-        ..LatencyInput::default()
-    };
-    let latency = web.answers.latency(&input).await?;
+    let answers = &web.answers;
+    let course = answers.service(service, range.window, range.step()).await?;
     let c = Chrome::new(reader, Place::Elsewhere, named(service, t), web.newest());
-    let mut page = view(c, service, reader, &range, &interfaces, &services, &latency);
-    page.c = page.c.cost(3, web.now().saturating_sub(began));
+    let mut page = view(c, service, reader, &range, &course);
+    page.c = page.c.cost(1, web.now().saturating_sub(began));
     Ok(page)
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "three answers about one service in one time"
-)]
 fn view(
     c: Chrome,
     service: &str,
     reader: &Reader,
     range: &Range,
-    interfaces: &[InterfaceFigures],
-    services: &[ServiceFigures],
-    latency: &Latency,
+    course: &ServiceCourse,
 ) -> ServicePage {
     let t = reader.t();
     let here = Href::path(&["services", service]);
-    let figures = services.iter().find(|other| other.name == service);
-    let figures = figures.map(|line| line.figures).unwrap_or_default();
+    let (figures, interfaces) = (&course.figures, &course.interfaces);
     let search = |q: String| String::from(range.on(Href::path(&["requests"]).with("q", q)));
     let count = format::count(interfaces.len() as u64);
     let args = [("n", count.as_str().into())];
@@ -128,7 +113,7 @@ fn view(
         range: RangeView::new(range, &here, reader),
         about: t.text(t.service_about, &args),
         empty: interfaces.is_empty().then(|| nothing(service, &here, t)),
-        tiles: tiles(&figures, &latency.steps, range, reader),
+        tiles: tiles(figures, &course.latency.steps, range, reader),
         groups: groups(service, interfaces, range, t),
     }
 }

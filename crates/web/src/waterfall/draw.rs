@@ -233,9 +233,10 @@ impl<'a> Drawing<'a> {
             pills.extend(self.folded_pills(place));
         }
         if let Some(parent) = node.parent
-            && node.shift > self.node(parent).shift
+            && node.shift > 0
+            && node.service != self.node(parent).service
         {
-            let shift = format::duration(node.shift - self.node(parent).shift).plain();
+            let shift = format::duration(node.shift).plain();
             let text = t.text(t.clock_pill, &[("shift", format!("−{shift}").into())]);
             let title = t.text(t.clock_why, &[("shift", shift.into())]);
             pills.push(Pill {
