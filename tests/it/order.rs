@@ -65,7 +65,7 @@ fn plans() -> impl Strategy<Value = Plan> {
     let sent = (span(), vec(copy(), 1..4));
     let requests = vec(vec(sent, 1..=SPANS as usize), 1..4);
     (requests, vec(request_expr(), 4)).prop_map(|(mut requests, questions)| {
-        for (span, copies) in requests.iter_mut().flat_map(number) {
+        for (span, copies) in requests.iter_mut().flat_map(|request| number(request)) {
             copies[0].unfinished = false;
             span.parent = span.parent.filter(|parent| *parent != span.id);
         }
@@ -77,9 +77,7 @@ fn plans() -> impl Strategy<Value = Plan> {
 }
 
 /// Numbers the spans of a request.
-fn number(
-    request: &mut Vec<(Span, Vec<Copy>)>,
-) -> impl Iterator<Item = (&mut Span, &mut Vec<Copy>)> {
+fn number(request: &mut [(Span, Vec<Copy>)]) -> impl Iterator<Item = (&mut Span, &mut Vec<Copy>)> {
     request.iter_mut().zip(1..).map(|((span, copies), id)| {
         span.id = id;
         (span, copies)

@@ -76,7 +76,10 @@ pub async fn run(options: &Options) -> Result<()> {
         let started = begun.elapsed().as_secs_f64();
         soak.slowest_start = soak.slowest_start.max(started);
         if let Some(most) = options.readable_within {
-            ensure!(started < most, "round {round}: readable after {started:.2} s only");
+            ensure!(
+                started < most,
+                "round {round}: readable after {started:.2} s only"
+            );
         }
         let seed = options.seed + round as u64;
         soak.load_and_kill(server, options, seed, &mut chance)

@@ -16,14 +16,14 @@ const MIB: u32 = 1024 * 1024;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// A segment file is closed when the next record would make it longer than this, in bytes.
-    /// Space comes back a whole segment at a time. Default 64 MiB, at least 1 KiB.
+    /// Space comes back a whole segment at a time. Default 16 MiB, at least 1 KiB.
     pub segment_bytes: u32,
     /// The inbox's disk bound, in bytes over all segment files. Over it appends are refused and
     /// the sender is told to retry. Default 4 GiB, at least two segments.
     pub max_bytes: u64,
     /// Memory for records that wait for their sync and for synced records that the reader has not
     /// taken yet, in bytes. Over it the latter are dropped and read from disk instead, and appends
-    /// wait for room. Default 64 MiB, at least 1 KiB.
+    /// wait for room. Default 48 MiB, at least 1 KiB.
     pub memory_bytes: usize,
     /// The most records that one sync covers. Default 4096, at least 1.
     pub group_records: usize,
@@ -32,9 +32,9 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Config {
         Config {
-            segment_bytes: 64 * MIB,
+            segment_bytes: 16 * MIB,
             max_bytes: 4 * 1024 * u64::from(MIB),
-            memory_bytes: 64 * MIB as usize,
+            memory_bytes: 48 * MIB as usize,
             group_records: 4096,
         }
     }
@@ -82,7 +82,7 @@ mod tests {
         };
         assert!(with(|c| c.segment_bytes = 10).is_err());
         assert!(with(|c| c.segment_bytes = u32::MAX).is_err());
-        assert!(with(|c| c.max_bytes = 64 * 1024 * 1024).is_err());
+        assert!(with(|c| c.max_bytes = 16 * 1024 * 1024).is_err());
         assert!(with(|c| c.memory_bytes = 0).is_err());
         assert!(with(|c| c.group_records = 0).is_err());
     }

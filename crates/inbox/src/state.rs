@@ -210,6 +210,18 @@ impl State {
     }
 
     /// Takes the segments out of the table that can be deleted.
+    /// Whether the newest segment holds something and every cursor has passed all of it.
+    pub(crate) fn is_passed(&self) -> bool {
+        let least = self.cursors.iter().map(|cursor| cursor.durable).min();
+        let newest = self
+            .segments
+            .back()
+            .filter(|newest| newest.len > SEGMENT_HEADER);
+        least
+            .zip(newest)
+            .is_some_and(|(least, newest)| newest.end() <= least)
+    }
+
     pub(crate) fn take_passed(&mut self) -> Vec<u32> {
         let Some(least) = self.cursors.iter().map(|cursor| cursor.durable).min() else {
             return Vec::new();

@@ -84,6 +84,15 @@ impl Writer {
                 }
             }
         }
+        // A store at rest keeps no spans twice: the last segment goes too when all have passed it.
+        if self.shared.lock().is_passed()
+            && let Err(failure) = self.rotate()
+        {
+            tracing::warn!(
+                ?failure,
+                "the last inbox segment stays until the next start"
+            );
+        }
     }
 
     fn commit(&mut self, mut group: VecDeque<Pending>) {

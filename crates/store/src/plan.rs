@@ -186,6 +186,33 @@ impl Plan {
         possible(&self.root, interfaces) != Tri::No
     }
 
+    /// Whether any row of a segment with these filters may match.
+    pub(crate) fn may_hold(&self, filters: &Filters) -> Result<bool, Damaged> {
+        Ok(self.by_filters(&self.root, filters)? != Tri::No)
+    }
+
+    fn by_filters(&self, node: &Node, filters: &Filters) -> Result<Tri, Damaged> {
+        match node {
+            Node::And(nodes) => nodes.iter().try_fold(Tri::Yes, |tri, node| {
+                Ok(tri.min(self.by_filters(node, filters)?))
+            }),
+            Node::Or(nodes) => nodes.iter().try_fold(Tri::No, |tri, node| {
+                Ok(tri.max(self.by_filters(node, filters)?))
+            }),
+            Node::Not(node) => Ok(self.by_filters(node, filters)?.not()),
+            Node::Test(test) => facts::by_filters(test, filters),
+            Node::Site(index) => {
+                let filters = Some(filters);
+                let seen = Seen {
+                    filters,
+                    ..Seen::default()
+                };
+                // Of spans, not of rows: that each span fulfils it says nothing where there are none.
+                Ok(seen.asks(&self.sites[*index].expr)?.min(Tri::Perhaps))
+            }
+        }
+    }
+
     /// The rows that may match, by what is known so far.
     pub(crate) fn candidates(
         &self,

@@ -5,6 +5,7 @@
 //! the order of the answer, and verifies each on its spans. What it returns is exact.
 
 mod fetch;
+mod needle;
 mod partition;
 mod progress;
 
@@ -12,6 +13,7 @@ use crate::pack::{Dictionaries, Unpacker};
 use crate::{Filed, Page, Search, Sort, StoreError, StoredRequest, summarize};
 use async_trait::async_trait;
 use hoplog_model::{Clock, Flags, Interface, RowId, TraceId, UnixNanos};
+use hoplog_otlp::SpanSet;
 use progress::Walk;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -155,26 +157,47 @@ impl PackedRow {
         dictionaries: &Dictionaries,
         unpacker: &mut Unpacker,
     ) -> Result<(StoredRequest, u64), StoreError> {
-        let at = || format!("requests row {} spans", self.row.0);
-        let unpacked = unpacker.unpack(dictionaries, &self.frames);
-        let unpacked = unpacked.map_err(|what| StoreError::corrupt(at(), what))?;
-        if unpacked.trace_id != Some(self.trace_id) {
-            return Err(StoreError::corrupt(at(), "spans of another request"));
+        let mut raw = Vec::new();
+        let frames = self.raw(dictionaries, unpacker, &mut raw)?;
+        Ok((self.read(&raw, frames)?, raw.len() as u64))
+    }
+
+    /// Leaves the OTLP `TracesData` of the row in `raw`; returns how many frames it came from.
+    fn raw(
+        &self,
+        dictionaries: &Dictionaries,
+        unpacker: &mut Unpacker,
+        raw: &mut Vec<u8>,
+    ) -> Result<usize, StoreError> {
+        raw.clear();
+        let frames = unpacker.raw(dictionaries, &self.frames, raw);
+        frames.map_err(|what| self.corrupt(what))
+    }
+
+    fn corrupt(&self, what: impl std::fmt::Display) -> StoreError {
+        StoreError::corrupt(format!("requests row {} spans", self.row.0), what)
+    }
+
+    /// The request, of what [`PackedRow::raw`] left and returned.
+    fn read(&self, raw: &[u8], frames: usize) -> Result<StoredRequest, StoreError> {
+        let (trace_id, mut spans) = SpanSet::read_traces(raw).map_err(|what| self.corrupt(what))?;
+        if frames > 1 {
+            spans.dedupe();
         }
-        let mut summary = summarize(self.trace_id, &unpacked.spans);
+        if trace_id != Some(self.trace_id) {
+            return Err(self.corrupt("spans of another request"));
+        }
+        let mut summary = summarize(self.trace_id, &spans);
         let filed = Filed {
             started_at: self.started_at,
             flags: Flags(self.flags.0 & Filed::FLAGS.0),
             capped_spans: self.capped_spans,
         };
         filed.apply(&mut summary);
-        Ok((
-            StoredRequest {
-                summary,
-                spans: Arc::new(unpacked.spans),
-            },
-            unpacked.bytes,
-        ))
+        Ok(StoredRequest {
+            summary,
+            spans: Arc::new(spans),
+        })
     }
 }
 

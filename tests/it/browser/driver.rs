@@ -7,7 +7,10 @@ use fantoccini::wd::Capabilities;
 use fantoccini::{Client, ClientBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::process::Stdio;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -18,6 +21,9 @@ use tokio::time::timeout;
 pub(super) const WIDE: u32 = 1440;
 /// A telephone's.
 pub(super) const NARROW: u32 = 390;
+
+/// How long chromedriver may take to end its browsers.
+const SHUT_DOWN_WITHIN: Duration = Duration::from_secs(10);
 
 /// Whether pages may run scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +42,8 @@ pub(super) enum Theme {
 /// A chromedriver on a port of its own. Dropped, it ends with its browsers.
 pub(super) struct Driver {
     _child: Child,
-    url: String,
+    port: u16,
+    profiles: TempDir,
     drain: JoinHandle<()>,
 }
 
@@ -56,7 +63,7 @@ impl Driver {
         let port = timeout(PATIENCE, async {
             while let Some(line) = lines.next_line().await? {
                 if let Some((_, port)) = line.split_once("successfully on port ") {
-                    return Ok(port.trim_end_matches('.').to_owned());
+                    return Ok(port.trim_end_matches('.').parse()?);
                 }
             }
             bail!("it ended before it was ready")
@@ -64,19 +71,21 @@ impl Driver {
         let port = port.await.context("chromedriver does not get ready")??;
         // A full pipe would stop it.
         let drain = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let profiles = tempfile::Builder::new()
+            .prefix("hoplog-browser-")
+            .tempdir()?;
         Ok(Self {
             _child: child,
-            url: format!("http://127.0.0.1:{port}"),
+            port,
+            profiles,
             drain,
         })
     }
 
     /// A browser that has never been used.
     pub(super) async fn browser(&self, scripts: Scripts) -> Result<Browser> {
-        let profile = tempfile::Builder::new()
-            .prefix("hoplog-browser-")
-            .tempdir()?;
-        let folder = format!("--user-data-dir={}", profile.path().display());
+        let profile = tempfile::Builder::new().tempdir_in(&self.profiles)?.keep();
+        let folder = format!("--user-data-dir={}", profile.display());
         let mut arguments = vec![folder.as_str()];
         arguments.extend([
             "--headless=new",
@@ -102,24 +111,31 @@ impl Driver {
             "goog:loggingPrefs": {"browser": "ALL"},
         });
         let capabilities: Capabilities = serde_json::from_value(wanted)?;
+        let url = format!("http://127.0.0.1:{}", self.port);
         let mut builder = ClientBuilder::new(HttpConnector::new());
-        let client = builder
-            .capabilities(capabilities)
-            .connect(&self.url)
-            .await?;
+        let client = builder.capabilities(capabilities).connect(&url).await?;
         let id = client.session_id().await?.context("a session has an id")?;
-        let session = format!("{}/session/{id}", self.url);
+        let session = format!("{url}/session/{id}");
         Ok(Browser {
             client,
             session,
             http: reqwest::Client::new(),
-            _profile: profile,
         })
+    }
+
+    fn shut_down(&self) -> std::io::Result<()> {
+        let mut driver = TcpStream::connect(("127.0.0.1", self.port))?;
+        driver.set_read_timeout(Some(SHUT_DOWN_WITHIN))?;
+        driver.write_all(b"GET /shutdown HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+        // It answers, and closes when it ends.
+        driver.read_to_end(&mut Vec::new()).map(drop)
     }
 }
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        // Asked to, it ends its browsers; killed, it would leave them to themselves.
+        drop(self.shut_down());
         self.drain.abort();
     }
 }
@@ -129,7 +145,6 @@ pub(super) struct Browser {
     pub(super) client: Client,
     session: String,
     http: reqwest::Client,
-    _profile: TempDir,
 }
 
 impl Browser {

@@ -1,6 +1,6 @@
 //! Cursors, and the deletion of what all have passed.
 
-use hoplog_inbox::{ASSEMBLE, Config};
+use hoplog_inbox::{ASSEMBLE, Config, Inbox};
 use hoplog_model::Position;
 use tempfile::TempDir;
 
@@ -41,6 +41,36 @@ async fn a_segment_goes_when_all_cursors_have_passed_it() {
     append(&inbox, 50..51, 10).await;
     assert_eq!(numbers(&drain(&mut assembler)), [50]);
     assert_eq!(numbers(&drain(&mut alert)), [50]);
+    inbox.close().await;
+}
+
+/// Guarantees: an inbox that is closed with nothing left to read keeps no record; totals and
+/// positions go on from there.
+#[tokio::test]
+async fn a_closed_inbox_keeps_nothing_that_all_have_passed() {
+    let folder = TempDir::new().unwrap();
+    let (inbox, mut reader) = open(folder.path(), small());
+    append(&inbox, 0..50, 100).await;
+    let end = drain(&mut reader).last().unwrap().next;
+    let totals = inbox.totals_at(end);
+    inbox.release(ASSEMBLE, end);
+    drop(reader);
+    inbox.close().await;
+    let bytes: u64 = segment_files(folder.path())
+        .iter()
+        .map(|file| std::fs::metadata(file).unwrap().len())
+        .sum();
+    assert!(bytes < 100, "{bytes} bytes: more than a header");
+
+    let (inbox, mut reader) = Inbox::open(folder.path(), small(), end, totals).unwrap();
+    assert_eq!(inbox.stats().totals, totals);
+    assert!(reader.try_next().is_none());
+    append(&inbox, 50..51, 10).await;
+    let later = drain(&mut reader);
+    assert_eq!(numbers(&later), [50]);
+    assert!(later[0].position > end);
+    assert_eq!(later[0].before, totals);
+    assert_eq!(inbox.stats().corrupt_records, 0);
     inbox.close().await;
 }
 

@@ -29,6 +29,18 @@ pub(crate) struct Facts<'a> {
     pub(crate) records: Option<Vec<KnownRecord<'a>>>,
 }
 
+/// What a segment's filters alone say to a test of the whole request.
+pub(super) fn by_filters(test: &RequestTest, filters: &Filters) -> Result<Tri, Damaged> {
+    let may = match test {
+        RequestTest::Trace(trace_id) => {
+            filters.may_have_hash(TRACE_ID, value_hash(trace_id.as_bytes()))?
+        }
+        RequestTest::RootAttribute { keys, value } => filters.may_have_any(keys, value)?,
+        _ => true,
+    };
+    Ok(Tri::perhaps_if(may))
+}
+
 impl<'a> Facts<'a> {
     pub(crate) fn new(heads: &'a Heads) -> Self {
         let pick = |test: fn(&RowHead) -> bool| {
@@ -88,15 +100,8 @@ impl<'a> Facts<'a> {
                     does: known.does,
                 }
             }
-            RequestTest::Trace(trace_id) => match &self.filters {
-                Some(filters) => {
-                    let hash = value_hash(trace_id.as_bytes());
-                    self.all_or_none(filters.may_have_hash(TRACE_ID, hash)?)
-                }
-                None => self.all_or_none(true),
-            },
-            RequestTest::RootAttribute { keys, value } => match &self.filters {
-                Some(filters) => self.all_or_none(filters.may_have_any(keys, value)?),
+            RequestTest::Trace(_) | RequestTest::RootAttribute { .. } => match &self.filters {
+                Some(filters) => self.all_or_none(by_filters(test, filters)? != Tri::No),
                 None => self.all_or_none(true),
             },
             // Asked of the root's span, as a site.

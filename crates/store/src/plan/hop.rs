@@ -26,7 +26,7 @@ impl Tri {
         }
     }
 
-    fn perhaps_if(may: bool) -> Self {
+    pub(super) fn perhaps_if(may: bool) -> Self {
         if may { Self::Perhaps } else { Self::No }
     }
 }

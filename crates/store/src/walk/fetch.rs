@@ -36,19 +36,50 @@ pub(super) async fn candidates(
     if !plan.is_possible(&interfaces) {
         return Ok(None);
     }
+    let mut filters = read_filters(source, &segments, plan, cost).await?;
     let mut decoded = Vec::with_capacity(segments.len());
     for segment in &segments {
-        let heads = heads(&segment.heads).map_err(corrupt("segment_heads", segment.segment))?;
-        decoded.push((segment.segment, heads));
+        let number = segment.segment;
+        let filters = filters.as_mut();
+        let filters = filters.map(|filters| filters.remove(&number).unwrap_or_default());
+        // Most segments go here, before anything is made of their rows.
+        if let Some(filters) = &filters
+            && !plan.may_hold(filters).map_err(corrupt("filters", number))?
+        {
+            continue;
+        }
+        let heads = heads(&segment.heads).map_err(corrupt("segment_heads", number))?;
+        decoded.push((number, heads, filters));
     }
-    let mut sieve = Sieve::new(plan, &interfaces, window, &decoded)?;
-    if !plan.keys().is_empty() && !sieve.open.is_empty() {
-        sieve.filters(source, cost).await?;
-    }
+    let mut sieve = Sieve::new(plan, &interfaces, window, &mut decoded)?;
     if !interfaces.wanted.is_empty() && !sieve.open.is_empty() {
         sieve.records(source, &known).await?;
     }
     Ok(Some(sieve.finish(window)))
+}
+
+/// The filters of each segment; none if no filter has a say.
+async fn read_filters(
+    source: &dyn SegmentSource,
+    segments: &[SegmentHead],
+    plan: &Plan,
+    cost: &mut Cost,
+) -> Result<Option<FxHashMap<i64, Filters>>, StoreError> {
+    let keys = plan.keys();
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let numbers: Vec<i64> = segments.iter().map(|segment| segment.segment).collect();
+    let rows = source.filters(keys, &numbers).await?;
+    cost.filters += rows.len() as u64;
+    let mut by_segment: FxHashMap<i64, Filters> = FxHashMap::default();
+    for row in rows {
+        if let Some(key) = keys.get(row.key) {
+            let filters = by_segment.entry(row.segment).or_default();
+            filters.insert(key.clone(), row);
+        }
+    }
+    Ok(Some(by_segment))
 }
 
 fn corrupt(table: &'static str, segment: i64) -> impl Fn(Damaged) -> StoreError {
@@ -78,16 +109,19 @@ impl<'a> Sieve<'a> {
         plan: &'a Plan,
         interfaces: &'a Interfaces,
         window: &Window,
-        segments: &'a [(i64, Heads)],
+        segments: &'a mut [(i64, Heads, Option<Filters>)],
     ) -> Result<Self, StoreError> {
-        let open = segments.iter().map(|(segment, heads)| {
+        let open = segments.iter_mut().map(|(segment, heads, filters)| {
+            let heads: &Heads = heads;
+            let mut facts = Facts::new(heads);
+            facts.filters = filters.take();
             let rows = heads.rows.iter();
             let listed = rows.filter(|row| window.row_key(row.start, row.duration).is_some());
             let listed: RowSet = listed.map(|row| row.ordinal).collect();
             Open {
                 segment: *segment,
                 heads,
-                facts: Facts::new(heads),
+                facts,
                 listed,
                 rows: listed,
             }
@@ -115,29 +149,6 @@ impl<'a> Sieve<'a> {
 
     fn numbers(&self) -> Vec<i64> {
         self.open.iter().map(|open| open.segment).collect()
-    }
-
-    async fn filters(
-        &mut self,
-        source: &dyn SegmentSource,
-        cost: &mut Cost,
-    ) -> Result<(), StoreError> {
-        let keys = self.plan.keys();
-        let rows = source.filters(keys, &self.numbers()).await?;
-        cost.filters += rows.len() as u64;
-        let mut by_segment: FxHashMap<i64, Filters> = FxHashMap::default();
-        for row in rows {
-            if let Some(key) = keys.get(row.key) {
-                by_segment
-                    .entry(row.segment)
-                    .or_default()
-                    .insert(key.clone(), row);
-            }
-        }
-        for open in &mut self.open {
-            open.facts.filters = Some(by_segment.remove(&open.segment).unwrap_or_default());
-        }
-        self.shake()
     }
 
     async fn records(

@@ -1,6 +1,7 @@
 //! A search on its way: what was found, what may still come.
 
 use super::fetch::{Found, candidates};
+use super::needle::Needle;
 use super::partition::{Partition, Window};
 use super::{PackedRow, SegmentHead, SegmentSource};
 use crate::eval::matches;
@@ -51,7 +52,10 @@ pub(super) struct Walk<'a> {
     candidates: BinaryHeap<Candidate>,
     /// Rows opened at once, so that a search that finds little opens more.
     chunk: usize,
+    needle: Needle,
     unpacker: Unpacker,
+    /// The row looked at, unpacked.
+    raw: Vec<u8>,
     hits: BTreeMap<(u64, TraceId), Summary>,
     hit_ids: FxHashSet<TraceId>,
     catch_ups: usize,
@@ -83,7 +87,9 @@ impl<'a> Walk<'a> {
             partitions,
             candidates: BinaryHeap::new(),
             chunk: search.limit.saturating_add(1).min(ROWS_MAX),
+            needle: Needle::of(&search.expr),
             unpacker: Unpacker::new(),
+            raw: Vec::new(),
             hits: BTreeMap::new(),
             hit_ids: FxHashSet::default(),
             catch_ups: 0,
@@ -249,9 +255,13 @@ impl<'a> Walk<'a> {
         if self.hit_ids.contains(&row.trace_id) {
             return Ok(());
         }
-        let (request, bytes) = row.open(self.dictionaries, &mut self.unpacker)?;
+        let frames = row.raw(self.dictionaries, &mut self.unpacker, &mut self.raw)?;
         self.cost.rows += 1;
-        self.cost.bytes += bytes;
+        self.cost.bytes += self.raw.len() as u64;
+        if !self.needle.may_be_in(&self.raw) {
+            return Ok(());
+        }
+        let request = row.read(&self.raw, frames)?;
         let summary = request.summary;
         let place = (self.search.sort.key(&summary), summary.trace_id);
         let is_after = self
