@@ -7,8 +7,9 @@ use hoplog_tests::soak::{Options, run};
 async fn nothing_acknowledged_is_lost_or_doubled_in_twenty_kills() -> Result<()> {
     run(&Options {
         rounds: 20,
-        spans: 5_000,
+        spans: 20_000,
         seed: 20,
+        final_looks: 2_000,
         readable_within: None,
     })
     .await

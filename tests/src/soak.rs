@@ -35,6 +35,9 @@ pub struct Options {
     /// Seed of corpus and kills.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Requests looked at one by one at the end; all by default.
+    #[arg(long, default_value_t = usize::MAX)]
+    pub final_looks: usize,
     /// Seconds from the start of the process to answers by id, at most; without it, not a failure.
     #[arg(long, default_value = "2")]
     pub readable_within: Option<f64>,
@@ -96,7 +99,7 @@ pub async fn run(options: &Options) -> Result<()> {
         }
     }
     let server = Server::start(&server_options).await?;
-    soak.look(&server, &mut chance, usize::MAX).await?;
+    soak.look(&server, &mut chance, options.final_looks).await?;
     soak.totals(&server).await?;
     server.stop(Duration::from_secs(30)).await?;
     soak.check(&data, &config).await?;
@@ -104,6 +107,10 @@ pub async fn run(options: &Options) -> Result<()> {
     println!(
         "{} rounds: {spans} acknowledged spans, none missing, none twice",
         options.rounds
+    );
+    println!(
+        "readable by id after {:.2} s at the slowest start",
+        soak.slowest_start
     );
     Ok(())
 }

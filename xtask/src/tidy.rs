@@ -146,7 +146,9 @@ fn source(path: &Path, broken: &mut Vec<String>) {
             "{shown}: says not what it is for (//! on the first line)"
         ));
     }
-    let is_test = ["tests/", "/tests/", "/samples/", "/examples/"].iter().any(|part| shown.contains(part));
+    let is_test = ["tests/", "/tests/", "/samples/", "/examples/"]
+        .iter()
+        .any(|part| shown.contains(part));
     let lines = text
         .split("\n#[cfg(test)]\nmod ")
         .next()

@@ -275,7 +275,9 @@ impl Assembler {
 
     /// Open requests with the start they would be filed under. No order.
     pub fn list(&self) -> impl Iterator<Item = (TraceId, UnixNanos)> + '_ {
-        self.open.iter().map(|(trace_id, request)| (*trace_id, request.filed().started_at))
+        self.open
+            .iter()
+            .map(|(trace_id, request)| (*trace_id, request.filed().started_at))
     }
 
     /// How a request would be filed if it were flushed now.

@@ -77,7 +77,7 @@ impl Open {
         }
     }
 
-    /// Changes whenever requests have reached the store.
+    /// Changes whenever there may be something new to read: spans arrived, or requests were written.
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.commits.subscribe()
     }
@@ -108,6 +108,11 @@ impl Open {
             state.flushing.remove(&part.part.trace_id);
         }
         drop(state);
+        self.announce();
+    }
+
+    /// Tells those who watch that there is something new to read.
+    pub(crate) fn announce(&self) {
         self.commits.send_modify(|commits| *commits += 1);
     }
 }
@@ -141,7 +146,12 @@ impl State {
 
 /// How a part is filed as long as it is the only one.
 fn filed(part: &Part) -> Filed {
-    let start = part.spans.iter().map(|span| span.head.start).min().unwrap_or(part.received_at);
+    let start = part
+        .spans
+        .iter()
+        .map(|span| span.head.start)
+        .min()
+        .unwrap_or(part.received_at);
     Filed::first(start, part.received_at, part.capped)
 }
 
@@ -157,7 +167,10 @@ impl OpenRequests for Open {
             filed.apply(&mut summary);
         }
         summary.flags = summary.flags.with(Flags::OPEN);
-        Some(StoredRequest { summary, spans: Arc::new(spans) })
+        Some(StoredRequest {
+            summary,
+            spans: Arc::new(spans),
+        })
     }
 
     fn list(&self, from: UnixNanos, to: UnixNanos) -> Vec<(TraceId, UnixNanos)> {
@@ -169,6 +182,9 @@ impl OpenRequests for Open {
             *earliest = start.min(*earliest);
         }
         drop(state);
-        starts.into_iter().filter(|(_, start)| (from..to).contains(start)).collect()
+        starts
+            .into_iter()
+            .filter(|(_, start)| (from..to).contains(start))
+            .collect()
     }
 }

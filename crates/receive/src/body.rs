@@ -6,9 +6,15 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::io::Read;
+use std::time::Duration;
 
 /// Largest window a zstd frame may ask for: 8 MiB, what RFC 8878 asks every decoder to support.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// Bytes of a refused request that are read on, so that its sender sees the answer …
+const DISCARD_BYTES: usize = 256 << 20;
+/// … and for how long.
+const DISCARD_TIME: Duration = Duration::from_secs(10);
 
 /// `Content-Encoding`s that are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +90,7 @@ fn malformed(name: &str, error: &std::io::Error) -> Refusal {
 }
 
 /// The body's bytes, still encoded, at most `limit` of them.
-pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
+pub(crate) async fn read(body: &mut Body, limit: usize) -> Result<Bytes, Refusal> {
     let read = Limited::new(body, limit).collect().await;
     read.map(http_body_util::Collected::to_bytes)
         .map_err(|error| {
@@ -94,6 +100,23 @@ pub(crate) async fn read(body: Body, limit: usize) -> Result<Bytes, Refusal> {
                 Refusal::Malformed(format!("the body ended early: {error}"))
             }
         })
+}
+
+/// Reads on what is left of a refused request and throws it away: a sender that is still writing
+/// when the connection closes sees a broken pipe instead of the answer, and sends it all again.
+pub(crate) async fn discard(body: &mut Body) {
+    let mut left = DISCARD_BYTES;
+    let discarding = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            let read = frame.data_ref().map_or(0, Bytes::len);
+            left = left.saturating_sub(read);
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // Whether the body ended or patience did: the answer goes out now.
+    let _ended = tokio::time::timeout(DISCARD_TIME, discarding).await;
 }
 
 #[cfg(test)]

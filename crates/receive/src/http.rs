@@ -87,21 +87,22 @@ fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
 }
 
 async fn export(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: Body) -> Response {
-    let format = match Format::parse(&headers, &receiver) {
-        Ok(format) => format,
-        Err(refusal) => {
-            receiver.note(HTTP, &refusal);
-            return refused(&refusal, Format::Protobuf);
-        }
+    let mut body = body;
+    let format = Format::parse(&headers, &receiver);
+    let answer_in = *format.as_ref().unwrap_or(&Format::Protobuf);
+    let payload = match format {
+        Ok(format) => read(&receiver, &headers, &mut body, format).await,
+        Err(refusal) => Err(refusal),
     };
-    match read(&receiver, &headers, body, format).await {
+    match payload {
         Err(refusal) => {
             receiver.note(HTTP, &refusal);
-            refused(&refusal, format)
+            body::discard(&mut body).await;
+            refused(&refusal, answer_in)
         }
         Ok(payload) => match receiver.take(HTTP, payload).await {
-            Ok(taken) => accepted(&taken, format),
-            Err(refusal) => refused(&refusal, format),
+            Ok(taken) => accepted(&taken, answer_in),
+            Err(refusal) => refused(&refusal, answer_in),
         },
     }
 }
@@ -110,7 +111,7 @@ async fn export(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body:
 async fn read(
     receiver: &Arc<Receiver>,
     headers: &HeaderMap,
-    body: Body,
+    body: &mut Body,
     format: Format,
 ) -> Result<Bytes, Refusal> {
     let limit = receiver.config().message_bytes_max;

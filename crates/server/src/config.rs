@@ -235,9 +235,15 @@ mod tests {
     #[test]
     fn the_example_holds_the_defaults() {
         let example = include_str!("../../../deploy/hoplog.example.toml");
-        assert_eq!(toml::from_str::<Config>(example).unwrap(), Config::default());
+        assert_eq!(
+            toml::from_str::<Config>(example).unwrap(),
+            Config::default()
+        );
         let printed = Config::default().to_toml().unwrap();
-        assert!(example.ends_with(&printed), "run `hoplog config` and put it there");
+        assert!(
+            example.ends_with(&printed),
+            "run `hoplog config` and put it there"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use hoplog_model::times::HOUR;
 use hoplog_model::{Interface, TraceId, UnixNanos};
 use hoplog_store::pack::Unpacker;
+use hoplog_store::summary::CLOCK_SLACK;
 use hoplog_store::walk::{PackedRow, SegmentSource, walk};
 use hoplog_store::{
     Books, Filed, Page, Search, StatRow, StatsQuery, StoreError, StoredRequest, TraceReader,
@@ -42,6 +43,18 @@ impl SqliteStore {
         let found = rows::read(&mut connection, &sql::READ_REQUEST, args).await?;
         self.shared.readers.give_back(partition, connection);
         Ok(found.into_iter().next().map(|stored| stored.packed))
+    }
+
+    /// The partitions in which the writer would look for the row of a request that is still open, oldest
+    /// first: a start lies within [`CLOCK_SLACK`] of its receipt, and a row within that of the start. After
+    /// a long stop what is read again is as old as the newest partition.
+    fn recent(&self) -> Vec<Arc<Partition>> {
+        let mut partitions = self.shared.partitions();
+        let newest = partitions.last().map_or(0, |newest| newest.from);
+        let since = newest.min(self.shared.clock.now());
+        let since = since.saturating_sub(2 * CLOCK_SLACK + HOUR);
+        partitions.retain(|partition| partition.to > since);
+        partitions
     }
 
     /// The request's rows, oldest partition first. Once one is found, only the partitions beside it are
@@ -100,7 +113,7 @@ impl TraceReader for SqliteStore {
         let _permit = permit(&self.shared.lookups).await?;
         let mut missing: FxHashSet<TraceId> = trace_ids.iter().copied().collect();
         let mut stored = FxHashSet::default();
-        for partition in self.shared.partitions().iter().rev() {
+        for partition in self.recent().iter().rev() {
             if missing.is_empty() {
                 break;
             }

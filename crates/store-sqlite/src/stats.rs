@@ -41,7 +41,7 @@ fn ranges(query: &StatsQuery, from: UnixNanos, to: UnixNanos) -> Vec<Range> {
     };
     let mut at = from;
     while at < to {
-        let end = query.step_of(at).saturating_add(step).min(to);
+        let end = query.step_end(at).min(to);
         let first_hour = at
             .checked_next_multiple_of(HOUR)
             .unwrap_or(u64::MAX)
@@ -102,6 +102,10 @@ impl<'a> Sums<'a> {
         connection: &mut Connection,
     ) -> Result<(), StoreError> {
         let _answering = partition.answering.read().await;
+        let within = self.within(connection).await?;
+        if within.is_none() && partition.pending().is_empty() {
+            return Ok(());
+        }
         let interfaces = partition.interfaces(connection).await?.list;
         let wanted: FxHashMap<i64, &Interface> = interfaces
             .iter()
@@ -112,7 +116,7 @@ impl<'a> Sums<'a> {
             return Ok(());
         }
         let mut sums = self.pending(partition, &wanted);
-        if let Some((from, to)) = self.within(connection).await? {
+        if let Some((from, to)) = within {
             let few =
                 (wanted.len() * 4 < interfaces.len()).then(|| sql::json(wanted.keys().copied()));
             for range in ranges(self.query, from, to) {

@@ -14,6 +14,9 @@ pub struct StatsQuery {
     pub to: UnixNanos,
     /// Nanoseconds per step, a multiple of a minute; none for one row over the whole range.
     pub step: Option<u64>,
+    /// The step that holds this whole minute is cut in two there, so that what follows can be told
+    /// from what comes before.
+    pub cut: Option<UnixNanos>,
     /// Only this service.
     pub service: Option<String>,
     /// Only spans of this kind.
@@ -36,6 +39,22 @@ impl StatsQuery {
 
     /// The step that holds a minute at or after the first; steps count from the first minute.
     pub fn step_of(&self, minute: UnixNanos) -> UnixNanos {
+        let start = self.whole_step_of(minute);
+        self.cut
+            .filter(|cut| (start..=minute).contains(cut))
+            .unwrap_or(start)
+    }
+
+    /// Where the step that holds a minute ends.
+    pub fn step_end(&self, minute: UnixNanos) -> UnixNanos {
+        let step = self.step.unwrap_or(u64::MAX);
+        let end = self.whole_step_of(minute).saturating_add(step);
+        self.cut
+            .filter(|cut| (minute + 1..end).contains(cut))
+            .unwrap_or(end)
+    }
+
+    fn whole_step_of(&self, minute: UnixNanos) -> UnixNanos {
         let (from, _) = self.minutes();
         self.step
             .map_or(from, |step| minute - (minute - from) % step)
@@ -83,4 +102,31 @@ pub struct StatRow {
     pub sum: u64,
     /// Their durations.
     pub sketch: Sketch,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_makes_two_steps_of_one() {
+        let query = StatsQuery {
+            from: MINUTE,
+            to: 13 * MINUTE,
+            step: Some(4 * MINUTE),
+            cut: Some(7 * MINUTE),
+            ..StatsQuery::default()
+        };
+        let steps: Vec<_> = (1..13)
+            .map(|minute| {
+                (
+                    query.step_of(minute * MINUTE),
+                    query.step_end(minute * MINUTE),
+                )
+            })
+            .map(|(from, to)| (from / MINUTE, to / MINUTE))
+            .collect();
+        let expected = [[(1, 5); 4], [(5, 7), (5, 7), (7, 9), (7, 9)], [(9, 13); 4]];
+        assert_eq!(steps, expected.concat());
+    }
 }

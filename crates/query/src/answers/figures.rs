@@ -10,6 +10,7 @@ use hoplog_model::times::MINUTE;
 use hoplog_model::{Interface, Sketch, SpanKind, UnixNanos};
 use hoplog_store::{StatRow, StatsQuery};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeBounds;
 
 /// Most steps of a chart.
 const MAX_STEPS: u64 = 2_000;
@@ -124,13 +125,12 @@ struct Steps {
 impl Steps {
     /// Every step, filled from `sums`.
     fn fill(self, sums: &BTreeMap<UnixNanos, Sum>) -> Vec<Step> {
-        let empty = Sum::default();
         let Self { from, to, step } = self;
         let at = |n: u64| from.saturating_add(n.saturating_mul(step));
         (0..self.count())
             .map(at)
             .take_while(|at| *at < to)
-            .map(|at| sums.get(&at).unwrap_or(&empty).step(at))
+            .map(|at| whole(sums, at..at.saturating_add(step)).step(at))
             .collect()
     }
 
@@ -182,12 +182,17 @@ impl Course {
     }
 
     fn whole(&self) -> Sum {
-        let mut whole = Sum::default();
-        for sum in self.steps.values() {
-            whole.merge(sum.count, sum.errors, &sum.sketch);
-        }
-        whole
+        whole(&self.steps, ..)
     }
+}
+
+/// The sums of these steps together.
+fn whole(sums: &BTreeMap<UnixNanos, Sum>, steps: impl RangeBounds<UnixNanos>) -> Sum {
+    let mut whole = Sum::default();
+    for (_, sum) in sums.range(steps) {
+        whole.merge(sum.count, sum.errors, &sum.sketch);
+    }
+    whole
 }
 
 /// The interfaces of rows, by kind, then name.
@@ -222,11 +227,17 @@ impl Answers {
         Ok(sums.into_iter().map(line).collect())
     }
 
-    /// [`Answers::services`], each with its sparkline over the window, in one question.
+    /// [`Answers::services`], each with its sparkline over the window, in one question. The last point
+    /// ends with the minute in which the window ends; the first may start a little before the
+    /// window.
     pub async fn services_series(&self, window: Window) -> Result<Vec<ServiceSeries>, QueryError> {
-        let length = ceil_minute(window.to).saturating_sub(floor_minute(window.from));
-        let steps = steps(window, length.div_ceil(SPARKLINE_POINTS as u64))?;
+        let (begin, to) = (floor_minute(window.from), ceil_minute(window.to));
+        let length = to.saturating_sub(begin);
+        let step = ceil_minute(length.div_ceil(SPARKLINE_POINTS as u64).max(1));
+        let from = to.saturating_sub(length.div_ceil(step).saturating_mul(step));
+        let steps = Steps { from, to, step };
         let query = StatsQuery {
+            cut: Some(begin),
             entries_will_do: true,
             ..steps.query()
         };
@@ -240,11 +251,15 @@ impl Answers {
         let line = |(name, course): (&str, Course)| ServiceSeries {
             service: ServiceFigures {
                 name: name.to_owned(),
-                figures: course.whole().figures(nanos),
+                figures: whole(&course.steps, begin..).figures(nanos),
             },
             points: steps.fill(&course.steps),
         };
-        Ok(services.into_iter().map(line).collect())
+        let lines = services.into_iter().map(line);
+        // A service may have spans before the window only.
+        Ok(lines
+            .filter(|line| line.service.figures.count > 0)
+            .collect())
     }
 
     /// Every interface of a service with spans in the window, by kind, then name.
@@ -329,7 +344,11 @@ impl Answers {
             interface,
             latency: steps.latency(&course.steps),
         };
-        Ok(lines.into_iter().zip(courses.values()).map(course).collect())
+        Ok(lines
+            .into_iter()
+            .zip(courses.values())
+            .map(course)
+            .collect())
     }
 
     /// How long spans of these interfaces usually take; those of which too few are known are

@@ -241,9 +241,15 @@ async fn charts_have_every_step_and_count_every_span() {
         .await
         .unwrap();
     assert_eq!(lines.len(), 3);
-    let services = world.answers.services(Window::last(60 * MINUTE, NOW));
-    let figures: Vec<_> = lines.iter().map(|line| line.service.clone()).collect();
-    assert_eq!(figures, services.await.unwrap());
+    for window in [
+        Window::last(60 * MINUTE, NOW),
+        Window::last(55 * MINUTE, NOW + 1),
+        Window::last(35 * MINUTE, NOW - 4 * MINUTE),
+    ] {
+        let lines = world.answers.services_series(window).await.unwrap();
+        let figures: Vec<_> = lines.into_iter().map(|line| line.service).collect();
+        assert_eq!(figures, world.answers.services(window).await.unwrap());
+    }
     for line in &lines {
         assert_eq!(line.points.len(), SPARKLINE_POINTS);
     }

@@ -141,7 +141,18 @@ mod tests {
 
     #[test]
     fn what_may_be_written_otherwise_excludes_nothing() {
-        for text in ["", "12", "-1.5", "1e-7", "NaN", "true", "YWJj", "[1]", "{}", "\u{fffd}-"] {
+        for text in [
+            "",
+            "12",
+            "-1.5",
+            "1e-7",
+            "NaN",
+            "true",
+            "YWJj",
+            "[1]",
+            "{}",
+            "\u{fffd}-",
+        ] {
             assert_eq!(Needle::of_hop(&attribute(text)), Needle::Anything, "{text}");
         }
         let plain = Needle::of_hop(&attribute("c-1"));

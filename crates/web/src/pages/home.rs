@@ -287,8 +287,7 @@ fn examples(
 fn status(services: &[ServiceSeries], range: &Range, reader: &Reader) -> Status {
     let t = reader.t();
     let services: Vec<&ServiceFigures> = services.iter().map(|line| &line.service).collect();
-    let sum =
-        |part: fn(&ServiceFigures) -> u64| services.iter().map(|one| part(one)).sum::<u64>();
+    let sum = |part: fn(&ServiceFigures) -> u64| services.iter().map(|one| part(one)).sum::<u64>();
     let (count, errors) = (sum(|s| s.figures.count), sum(|s| s.figures.errors));
     let mut bad: Vec<_> = services
         .iter()

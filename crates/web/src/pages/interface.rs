@@ -23,9 +23,7 @@ use axum::response::Response;
 use hoplog_model::SpanKind;
 use hoplog_model::times;
 use hoplog_query::Sort;
-use hoplog_query::answers::{
-    Figures, InterfaceCourse, Latency, RequestList, SearchInput, Step,
-};
+use hoplog_query::answers::{Figures, InterfaceCourse, Latency, RequestList, SearchInput, Step};
 
 /// Requests per card.
 const EXAMPLES: usize = 6;
