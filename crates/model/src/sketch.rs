@@ -4,8 +4,6 @@
 //! buckets, so a bucket's middle is within 1/64 (1.6 %) of every value in it. Counts are
 //! integers, so sketches add up, and subtract, exactly and in any order.
 
-use std::collections::BTreeMap;
-
 const SUB_BITS: u32 = 5;
 const SUB: u64 = 1 << SUB_BITS;
 
@@ -17,7 +15,8 @@ pub struct SketchError(&'static str);
 /// A distribution of durations in nanoseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sketch {
-    buckets: BTreeMap<u16, u64>,
+    /// Ascending, none of them empty: flat, since charts merge thousands of sketches.
+    buckets: Vec<(u16, u64)>,
 }
 
 impl Sketch {
@@ -65,38 +64,78 @@ impl Sketch {
 
     /// Counts `count` durations of one bucket.
     pub fn add_bucket(&mut self, bucket: u16, count: u64) {
-        if count > 0 {
-            *self.buckets.entry(bucket).or_default() += count;
+        if count == 0 {
+            return;
+        }
+        match self.place(bucket) {
+            Ok(place) => self.buckets[place].1 += count,
+            Err(place) => self.buckets.insert(place, (bucket, count)),
         }
     }
 
     /// Takes `count` durations out of a bucket; false (and nothing done) if it holds fewer.
     pub fn remove_bucket(&mut self, bucket: u16, count: u64) -> bool {
-        match self.buckets.get_mut(&bucket) {
-            Some(held) if *held > count => *held -= count,
-            Some(held) if *held == count => {
-                self.buckets.remove(&bucket);
+        match self.place(bucket) {
+            Ok(place) if self.buckets[place].1 > count => self.buckets[place].1 -= count,
+            Ok(place) if self.buckets[place].1 == count => {
+                self.buckets.remove(place);
             }
             _ => return count == 0,
         }
         true
     }
 
+    /// Where a bucket is, or would be.
+    fn place(&self, bucket: u16) -> Result<usize, usize> {
+        // Often it is the last one, or comes after it.
+        match self.buckets.last() {
+            Some((last, _)) if *last < bucket => Err(self.buckets.len()),
+            _ => self
+                .buckets
+                .binary_search_by_key(&bucket, |(known, _)| *known),
+        }
+    }
+
     /// Adds all of `other`.
     pub fn merge(&mut self, other: &Self) {
-        for (bucket, count) in &other.buckets {
-            self.add_bucket(*bucket, *count);
+        if self.buckets.is_empty() {
+            self.buckets.clone_from(&other.buckets);
+            return;
         }
+        // From behind, into the room made at the end: what is moved was read before.
+        let (mut from, mut more) = (self.buckets.len(), other.buckets.len());
+        let mut to = from + more;
+        self.buckets.resize(to, (0, 0));
+        while more > 0 {
+            let theirs = other.buckets[more - 1];
+            to -= 1;
+            match from.checked_sub(1).map(|last| self.buckets[last]) {
+                Some(ours) if ours.0 > theirs.0 => {
+                    self.buckets[to] = ours;
+                    from -= 1;
+                }
+                Some(ours) if ours.0 == theirs.0 => {
+                    self.buckets[to] = (ours.0, ours.1 + theirs.1);
+                    (from, more) = (from - 1, more - 1);
+                }
+                _ => {
+                    self.buckets[to] = theirs;
+                    more -= 1;
+                }
+            }
+        }
+        // Buckets that both had leave a gap between what stayed and what was written.
+        self.buckets.drain(from..to);
     }
 
     /// Durations counted.
     pub fn count(&self) -> u64 {
-        self.buckets.values().sum()
+        self.buckets.iter().map(|(_, count)| count).sum()
     }
 
     /// Buckets that hold something, ascending.
     pub fn buckets(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
-        self.buckets.iter().map(|(bucket, count)| (*bucket, *count))
+        self.buckets.iter().copied()
     }
 
     /// The duration below or at which a share `q` (0 to 1) of all lie, in nanoseconds; none if empty.

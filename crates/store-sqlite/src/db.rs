@@ -81,6 +81,8 @@ fn options(path: &Path, purpose: Use) -> SqliteConnectOptions {
         Use::Read { cache_kib } => options
             .read_only(true)
             .pragma("query_only", "ON")
+            // Rows cross from SQLite's thread; the default of 50 makes the two wait for each other.
+            .row_buffer_size(1024)
             .pragma("cache_size", format!("-{cache_kib}")),
         Use::Stopped => options.read_only(true).immutable(is_empty(&log_path(path))),
     }

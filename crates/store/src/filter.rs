@@ -1,6 +1,6 @@
-//! Small sets of hashes that may say "perhaps" of one that is not in them, once in 1,024 times.
+//! Small sets of hashes that may say "perhaps" of one that is not in them, once in 4,096 times.
 //!
-//! The n distinct 64-bit hashes are scaled down to numbers below n * 1024, sorted and Elias-Fano
+//! The n distinct 64-bit hashes are scaled down to numbers below n * 4096, sorted and Elias-Fano
 //! coded: the low 10 bits of each as they are, the high parts as n groups of ones, each
 //! closed by a zero. That is 12 bits a hash, and one byte or two for n.
 //!
@@ -9,7 +9,7 @@
 use crate::segment::{Damaged, Reader};
 use hoplog_otlp::write::varint;
 
-const LOW_BITS: usize = 10;
+const LOW_BITS: usize = 12;
 
 /// The filter of these hashes. Leaves them sorted, each once.
 pub fn build(hashes: &mut Vec<u64>) -> Vec<u8> {
@@ -35,14 +35,14 @@ pub fn build(hashes: &mut Vec<u64>) -> Vec<u8> {
     out
 }
 
-/// Where a hash falls: its group, 0 to count - 1, and its place within, 0 to 1,023.
+/// Where a hash falls: its group, 0 to count - 1, and its place within, 0 to 4,095.
 fn scale(hash: u64, count: usize) -> (usize, u16) {
     let range = (count as u128) << LOW_BITS;
     let scaled = (u128::from(hash) * range) >> 64;
     let group = usize::try_from(scaled >> LOW_BITS).expect("below count");
     (
         group,
-        u16::try_from(scaled & ((1 << LOW_BITS) - 1)).expect("ten bits"),
+        u16::try_from(scaled & ((1 << LOW_BITS) - 1)).expect("twelve bits"),
     )
 }
 
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn about_one_in_1024_others_is_taken_for_a_member() {
+    fn about_one_in_4096_others_is_taken_for_a_member() {
         for count in [1, 2, 7, 100, 10_000] {
             let filter = build(&mut hashes(0..count));
             let probes = hashes(1_000_000..1_400_000);
@@ -149,17 +149,17 @@ mod tests {
             let rate = probes.len() as f64 / taken as f64;
             // One member may share its place with another, so a little less is right too.
             assert!(
-                (850.0..1_250.0).contains(&rate),
+                (2_900.0..5_800.0).contains(&rate),
                 "one in {rate} with {count} members"
             );
         }
     }
 
     #[test]
-    fn a_member_takes_twelve_bits() {
+    fn a_member_takes_fourteen_bits() {
         assert_eq!(build(&mut Vec::new()).len(), 1);
         assert_eq!(build(&mut hashes(0..1)).len(), 4);
         assert_eq!(build(&mut hashes(0..2)).len(), 5);
-        assert_eq!(build(&mut hashes(0..10_000)).len(), 2 + 15_000);
+        assert_eq!(build(&mut hashes(0..10_000)).len(), 2 + 17_500);
     }
 }
