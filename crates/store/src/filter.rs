@@ -1,10 +1,10 @@
 //! Small sets of hashes that may say "perhaps" of one that is not in them, once in 4,096 times.
 //!
 //! The n distinct 64-bit hashes are scaled down to numbers below n * 4096, sorted and Elias-Fano
-//! coded: the low 10 bits of each as they are, the high parts as n groups of ones, each
-//! closed by a zero. That is 12 bits a hash, and one byte or two for n.
+//! coded: the low 12 bits of each as they are, the high parts as n groups of ones, each
+//! closed by a zero. That is 14 bits a hash, and one byte or two for n.
 //!
-//! On disk: n as a varint, the 2n high bits, the 10n low bits, each filled up to a byte.
+//! On disk: n as a varint, the 2n high bits, the 12n low bits, each filled up to a byte.
 
 use crate::segment::{Damaged, Reader};
 use hoplog_otlp::write::varint;

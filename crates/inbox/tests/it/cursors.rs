@@ -111,8 +111,7 @@ async fn restarts_leave_one_file() {
     let totals = inbox.totals_at(end);
     inbox.close().await;
     for _ in 0..5 {
-        let (inbox, mut reader) =
-            hoplog_inbox::Inbox::open(folder.path(), small(), end, totals).unwrap();
+        let (inbox, mut reader) = Inbox::open(folder.path(), small(), end, totals).unwrap();
         assert!(reader.is_caught_up());
         assert!(reader.try_next().is_none());
         assert_eq!(segment_files(folder.path()).len(), 1);
