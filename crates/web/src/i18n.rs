@@ -1,6 +1,6 @@
 //! Every text of the pages, in English and Korean.
 //!
-//! A text is a template of [`rich`](crate::rich). Both catalogues are values of one struct, so a
+//! A text is a template of `rich`. Both catalogues are values of one struct, so a
 //! key that one of them lacks does not compile; that both have the same placeholders is tested.
 
 mod en;

@@ -2,7 +2,7 @@
 //!
 //! A page is one file in [`pages`]: its parameters, its view struct (strings ready to print), how
 //! the view is made of what [`Answers`] says, and a thin handler. Numbers are printed by
-//! [`format`], texts come from [`i18n`], sentences are put together by [`rich`].
+//! [`mod@format`], texts come from [`i18n`], sentences are put together by [`rich`].
 
 mod assets;
 mod charts;
