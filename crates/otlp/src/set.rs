@@ -11,6 +11,7 @@ use crate::value::Value;
 use crate::view::SpanView;
 use crate::write;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Tag of `ScopeSpans.spans`, with which every span is framed in memory as it will be on disk.
@@ -33,10 +34,24 @@ struct Entry {
     head: SpanHead,
     group: u32,
     /// The frame: where it starts in `framed`, where the span itself does, and where both end.
-    frame: usize,
-    raw: usize,
-    end: usize,
+    frame: u32,
+    raw: u32,
+    end: u32,
 }
+
+impl Entry {
+    fn frame(&self) -> Range<usize> {
+        self.frame as usize..self.end as usize
+    }
+
+    fn raw(&self) -> Range<usize> {
+        self.raw as usize..self.end as usize
+    }
+}
+
+/// A set's spans take this many bytes at first; powers of two from here, so that memory that one
+/// request leaves fits the next.
+const ROOM_LEAST: usize = 1 << 10;
 
 /// One span of a [`SpanSet`].
 #[derive(Debug, Clone, Copy)]
@@ -76,16 +91,27 @@ impl SpanSet {
     pub fn push(&mut self, group: &Arc<Group>, head: SpanHead, raw: &[u8]) {
         let group = self.group_index(group);
         let frame = self.framed.len();
+        self.make_room(raw.len());
         write::len_prefix(&mut self.framed, SPANS_TAG, raw.len());
         let start = self.framed.len();
         self.framed.extend_from_slice(raw);
+        let [frame, raw, end] = [frame, start, self.framed.len()]
+            .map(|place| u32::try_from(place).expect("a request has less than 4 GiB"));
         self.entries.push(Entry {
             head,
             group,
             frame,
-            raw: start,
-            end: self.framed.len(),
+            raw,
+            end,
         });
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        let needed = self.framed.len() + write::len_delimited_len(SPANS_TAG, bytes);
+        if needed > self.framed.capacity() {
+            let room = needed.next_power_of_two().max(ROOM_LEAST);
+            self.framed.reserve_exact(room - self.framed.len());
+        }
     }
 
     fn group_index(&mut self, group: &Arc<Group>) -> u32 {
@@ -123,7 +149,7 @@ impl SpanSet {
 
     /// Bytes of the spans as sent, without groups.
     pub fn span_bytes(&self) -> usize {
-        self.entries.iter().map(|entry| entry.end - entry.raw).sum()
+        self.entries.iter().map(|entry| entry.raw().len()).sum()
     }
 
     /// The groups that spans were added with, each once.
@@ -151,11 +177,18 @@ impl SpanSet {
         indices
     }
 
+    /// Fills `order` with the indices that `pick` chooses, group by group.
+    pub fn order_by_group(&self, pick: impl Fn(usize) -> bool, order: &mut Vec<usize>) {
+        order.clear();
+        order.extend((0..self.len()).filter(|index| pick(*index)));
+        order.sort_by_key(|index| self.entries[*index].group);
+    }
+
     fn span<'a>(&'a self, entry: &'a Entry) -> SpanRef<'a> {
         SpanRef {
             head: &entry.head,
             group: &self.groups[entry.group as usize],
-            raw: &self.framed[entry.raw..entry.end],
+            raw: &self.framed[entry.raw()],
         }
     }
 }

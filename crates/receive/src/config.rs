@@ -33,7 +33,7 @@ impl Default for Config {
             span_bytes_max: 1 << 20,
             depth_max: 32,
             in_flight_bytes_max: 128 << 20,
-            backlog_bytes: 6 << 20,
+            backlog_bytes: 4 << 20,
             retry_after_seconds: 1,
             cors_origins: Vec::new(),
         }

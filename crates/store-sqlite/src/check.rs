@@ -8,9 +8,10 @@ use crate::partition::{Figures, Partition};
 use crate::rows;
 use crate::sql::{self, Args};
 use crate::store::SqliteStore;
-use hoplog_model::{Interface, TraceId};
+use hoplog_model::{Interface, TraceId, UnixNanos};
 use hoplog_store::pack::{Dictionaries, Unpacker};
-use hoplog_store::rollup::Rollups;
+use hoplog_store::rollup::{Delta, Rollups};
+use hoplog_store::segment::Names;
 use hoplog_store::walk::SegmentHead;
 use hoplog_store::{Books, CheckReport, Difference, StoreError};
 use rustc_hash::FxHashMap;
@@ -28,8 +29,9 @@ struct Check<'a> {
     unpacker: Unpacker,
     /// Numbers of interfaces.
     interfaces: FxHashMap<Interface, i64>,
-    /// What the roll-ups must hold.
-    rollups: Rollups,
+    /// What the roll-ups must hold, by interface and minute.
+    rollups: FxHashMap<(u32, UnixNanos), Delta>,
+    names: Names,
     /// What the books must say.
     found: Found,
 }
@@ -69,7 +71,8 @@ impl SqliteStore {
                     .iter()
                     .map(|(id, of)| (of.clone(), *id))
                     .collect(),
-                rollups: Rollups::new(),
+                rollups: FxHashMap::default(),
+                names: Names::default(),
                 found: Found::default(),
             };
             check
@@ -142,11 +145,13 @@ impl Check<'_> {
         let found = connection
             .all(&sql::CHECK_ROWS, Args::new().with(first).with(end))
             .await?;
+        let mut rollups = Rollups::new();
         for row in found {
             match self.open(connection, &row).await {
                 Ok(row) => {
                     let wrong = row.compare(head, &heads, bin, &self.interfaces);
                     self.count(&row);
+                    rollups.add(&mut self.names, &row.request.spans, false);
                     wrong
                         .into_iter()
                         .for_each(|what| self.differs(Some(row.trace_id()), what));
@@ -158,6 +163,12 @@ impl Check<'_> {
                 }
                 Err(why) => return Err(why),
             }
+        }
+        for (interface, minute, delta) in rollups.finish() {
+            self.rollups
+                .entry((interface, minute))
+                .or_default()
+                .merge(&delta);
         }
         Ok(())
     }
@@ -183,7 +194,6 @@ impl Check<'_> {
         self.found.rows += 1;
         self.found.spans += row.request.spans.len() as u64;
         self.found.packed_bytes += row.packed.frames.len() as u64;
-        self.rollups.add(&row.request.spans, false);
     }
 
     /// Books and figures against what was found.

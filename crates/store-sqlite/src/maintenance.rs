@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// Rows that a partition must have before a dictionary is trained on it.
 const ROWS_LEAST: u64 = 5_000;
 /// Rows a dictionary is trained on.
-const SAMPLES: i64 = 2_000;
+const SAMPLES: i64 = 1_500;
 /// Of these, the rows that tell how dense frames are.
 const MEASURED: usize = 200;
 /// Bytes of a dictionary; measured, see design.md section 6.

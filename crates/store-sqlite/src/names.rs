@@ -2,7 +2,7 @@
 
 use crate::sql::{self, Bulk};
 use hoplog_model::Interface;
-use hoplog_store::segment::OTHER;
+use hoplog_store::segment::{Names as Met, OTHER};
 use rustc_hash::{FxHashMap, FxHashSet};
 use twox_hash::XxHash3_64;
 
@@ -20,6 +20,9 @@ pub(crate) struct Names {
     services: FxHashMap<String, i64>,
     keys: FxHashSet<String>,
     fresh: Fresh,
+    /// Finds an interface without an allocation; by its numbers, those here.
+    pub(crate) met: Met,
+    places: Vec<(i64, i64)>,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +47,26 @@ impl Names {
             interfaces_max: INTERFACES_MAX,
             services,
             keys: keys.into_iter().collect(),
-            fresh: Fresh::default(),
+            ..Self::default()
+        }
+    }
+
+    /// The number of an interface that was met, and that of its service.
+    pub(crate) fn place(&mut self, met: u32) -> (i64, i64) {
+        for next in self.places.len()..=met as usize {
+            let interface = self.met.interfaces()[next].clone();
+            let number = self.interface(&interface);
+            let service = self.service(&interface.service).unwrap_or(number);
+            self.places.push((number, service));
+        }
+        self.places[met as usize]
+    }
+
+    /// Forgets what was met, if it has become much.
+    pub(crate) fn bound(&mut self) {
+        if self.met.interfaces().len() > 2 * self.interfaces_max {
+            self.met = Met::default();
+            self.places.clear();
         }
     }
 
@@ -67,7 +89,7 @@ impl Names {
     }
 
     /// The number of a service of which an interface has one.
-    pub(crate) fn service(&self, service: &str) -> Option<i64> {
+    fn service(&self, service: &str) -> Option<i64> {
         self.services.get(service).copied()
     }
 

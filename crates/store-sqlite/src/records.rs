@@ -91,7 +91,6 @@ fn number(bytes: &mut &[u8]) -> Result<u64, Damaged> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hoplog_model::Interface;
 
     fn record(errors: u32, durations: &[u64]) -> Record {
         let mut sketch = Sketch::default();
@@ -99,7 +98,7 @@ mod tests {
         let mut encoded = Vec::new();
         sketch.encode(&mut encoded);
         Record {
-            interface: Interface::default(),
+            interface: 0,
             rows: vec![1, 2, 3],
             count: u32::try_from(durations.len()).unwrap(),
             errors,

@@ -15,11 +15,15 @@ use hoplog_store::StoreError;
 use hoplog_store::rollup::Delta;
 use rustc_hash::FxHashMap;
 use sqlx::sqlite::SqliteRow;
+use std::collections::hash_map::Entry;
 
 /// Batches whose changes are pending at most.
 const BATCHES: usize = 64;
 /// Roll-ups that have changes pending, about at most.
 const CELLS: usize = 12_000;
+
+/// A batch's changes by minute since 1970 and interface: ascending, each once.
+pub(crate) type Changes = Vec<((i64, i64), Delta)>;
 
 /// Changes by time (minutes or hours since 1970) and interface.
 pub(crate) type Deltas = FxHashMap<(i64, i64), Delta>;
@@ -49,10 +53,13 @@ impl Pending {
     }
 
     /// Adds a batch's changes.
-    pub(crate) fn add(&mut self, deltas: Deltas) {
+    pub(crate) fn add(&mut self, changes: Changes) {
         self.batches += 1;
-        for (key, delta) in deltas {
-            self.deltas.entry(key).or_default().merge(&delta);
+        for (key, delta) in changes {
+            match self.deltas.entry(key) {
+                Entry::Occupied(mut known) => known.get_mut().merge(&delta),
+                Entry::Vacant(place) => drop(place.insert(delta)),
+            }
         }
     }
 

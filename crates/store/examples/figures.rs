@@ -1,14 +1,15 @@
 //! What rows and search records cost, on the benchmark's corpus.
 //!
 //! `cargo run --release -p hoplog-store --example figures` prints nanoseconds and bytes per span;
-//! with `-- dictionary` it first trains `src/dictionary.bin`, the dictionary that ships.
+//! with `-- dictionary` it first trains `src/dictionary.bin`, the dictionary that ships;
+//! with `-- 50000` it takes so many spans.
 
 use hoplog_model::TraceId;
 use hoplog_otlp::{Limits, SpanSet, slice};
 use hoplog_store::pack::{Dictionaries, SHIPPED};
 use hoplog_store::pack::{Dictionary, LEVEL, Packer, Unpacker, train};
 use hoplog_store::rollup::Rollups;
-use hoplog_store::segment::{ROWS_MAX, Segment, SegmentBuilder};
+use hoplog_store::segment::{Names, ROWS_MAX, Segment, SegmentBuilder};
 use hoplog_store::summarize;
 use hoplog_testkit::corpus::{Corpus, CorpusOptions};
 use hoplog_testkit::spans::{Trace, trace};
@@ -27,7 +28,8 @@ fn main() {
     } else {
         SHIPPED.to_vec()
     };
-    let requests = requests(1, 200_000);
+    let count = std::env::args().find_map(|arg| arg.parse().ok());
+    let requests = requests(1, count.unwrap_or(200_000));
     rows(&requests, "no", Vec::new());
     rows(&requests, "the shipped", bytes);
     let learnt = &raw(requests.iter().take(3_000).map(|(_, spans)| spans));
@@ -35,7 +37,8 @@ fn main() {
         let bytes = train(learnt, size).expect("there is enough to learn from");
         rows(&requests, &format!("a {} KiB", size >> 10), bytes);
     }
-    records(&requests);
+    let bytes = train(learnt, 112 << 10).expect("there is enough to learn from");
+    records(&requests, bytes);
 }
 
 /// Whole requests, in the order in which their first spans arrive.
@@ -244,7 +247,7 @@ fn rows(requests: &Requests, which: &str, bytes: Vec<u8>) {
     assert_eq!(found, count, "every span comes back");
 }
 
-fn records(requests: &Requests) {
+fn records(requests: &Requests, bytes: Vec<u8>) {
     let count = spans(requests);
     let summaries: Vec<_> = timed("summarize", count, || {
         requests
@@ -253,11 +256,12 @@ fn records(requests: &Requests) {
             .collect()
     });
     let all: Vec<_> = requests.iter().zip(&summaries).collect();
+    let mut names = Names::default();
     let builders: Vec<SegmentBuilder> = timed("SegmentBuilder::push", count, || {
         let segments = all.chunks(ROWS_MAX).map(|rows| {
             let mut builder = SegmentBuilder::new();
             for (ordinal, ((_, spans), summary)) in (0..).zip(rows) {
-                builder.push(ordinal, summary, spans);
+                builder.push(&mut names, ordinal, summary, spans);
             }
             builder
         });
@@ -269,13 +273,29 @@ fn records(requests: &Requests) {
     let deltas: usize = timed("Rollups::add and finish", count, || {
         let batches = requests.chunks(ROWS_MAX).map(|batch| {
             let mut rollups = Rollups::new();
-            batch
-                .iter()
-                .for_each(|(_, spans)| rollups.add(spans, false));
+            for (_, spans) in batch {
+                rollups.add(&mut names, spans, false);
+            }
             rollups.finish().len()
         });
         batches.sum()
     });
+    let dictionary = Dictionary::new(bytes).ok();
+    let mut packer = Packer::new();
+    let packed: usize = timed("all of it at once", count, || {
+        let batches = all.chunks(ROWS_MAX).map(|rows| {
+            let (mut builder, mut rollups) = (SegmentBuilder::new(), Rollups::new());
+            let mut frames = Vec::new();
+            for (ordinal, ((_, spans), summary)) in (0..).zip(rows) {
+                let packing = (&mut packer, dictionary.as_ref());
+                let row = (ordinal, *summary, spans);
+                builder.pack(&mut names, row, packing, &mut rollups, &mut frames);
+            }
+            frames.len() + builder.finish().records.len() + rollups.finish().len()
+        });
+        batches.sum()
+    });
+    size("  into", count, packed);
     println!("{} segments, {deltas} changes of roll-ups", segments.len());
     let sum = |of: &dyn Fn(&Segment) -> usize| segments.iter().map(of).sum::<usize>();
     size("heads", count, sum(&|segment| segment.heads.len()));

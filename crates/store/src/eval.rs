@@ -24,6 +24,8 @@ pub fn matches(expr: &RequestExpr, summary: &Summary, spans: &SpanSet) -> bool {
 /// finite one.
 pub fn number(value: &Value<'_>) -> Option<f64> {
     match value {
+        // Most texts are no number, which their first byte shows.
+        Value::Str(text) if !text.first().is_some_and(may_begin_number) => None,
         Value::Str(_) => value
             .text()
             .parse()
@@ -31,6 +33,10 @@ pub fn number(value: &Value<'_>) -> Option<f64> {
             .filter(|number: &f64| number.is_finite()),
         _ => value.number(),
     }
+}
+
+fn may_begin_number(byte: &u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.')
 }
 
 struct Request<'a> {

@@ -2,7 +2,8 @@
 //!
 //! A frame's header names its dictionary. Without one, a frame holds an OTLP `TracesData`; with
 //! one, the same spans by columns and in the symbols of the dictionary's table, which are byte for
-//! byte `TracesData` again when read. Spans that are written in an unusual way stay `TracesData`.
+//! byte `TracesData` again when read; behind such a frame stand its ids and times, which do not
+//! compress. Spans that are written in an unusual way stay `TracesData`.
 
 mod dictionary;
 mod frames;
@@ -12,6 +13,8 @@ mod table;
 
 pub use dictionary::{Dictionaries, Dictionary, SHIPPED, train};
 pub use frames::{PackError, Packer, Unpacked, Unpacker, check32};
+pub(crate) use squeeze::Listener;
+pub(crate) use table::{Attribute, INT, TEXT};
 
 /// The compression level of every frame.
 pub const LEVEL: i32 = 3;

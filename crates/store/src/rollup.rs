@@ -2,11 +2,8 @@
 
 use crate::segment::{Names, name};
 use hoplog_model::times::{DAY, MINUTE};
-use hoplog_model::{Interface, Sketch, SpanStatus, UnixNanos};
-use hoplog_otlp::{Absorbed, SpanHead, SpanRef, SpanSet};
-use rustc_hash::FxHashMap;
-use std::borrow::Cow;
-use std::sync::Arc;
+use hoplog_model::{Sketch, SpanStatus, UnixNanos};
+use hoplog_otlp::{Absorbed, Replaced, SpanHead, SpanRef, SpanSet};
 
 /// Most nanoseconds that one span adds to a sum (7 days): a broken clock must not drown the rest.
 pub const SUM_MAX: u64 = 7 * DAY;
@@ -72,23 +69,33 @@ impl Delta {
             Err(place) => self.buckets.insert(place, (bucket, count)),
         }
     }
-
-    fn count(&mut self, head: &SpanHead, times: i64, left_out: bool) {
-        let duration = head.duration();
-        let sum = i64::try_from(duration.min(SUM_MAX)).expect("7 days fit");
-        self.count += times;
-        self.errors += times * i64::from(head.status == SpanStatus::Error);
-        self.sum = self.sum.wrapping_add(times * sum);
-        self.left_out += times * i64::from(left_out);
-        self.add_bucket(Sketch::bucket(duration), times);
-    }
 }
 
 /// What a batch changes in the roll-ups of one partition. A span counts in the minute it starts in.
 #[derive(Debug, Default)]
 pub struct Rollups {
-    names: Names,
-    deltas: FxHashMap<(usize, UnixNanos), Delta>,
+    counted: Vec<Counted>,
+}
+
+/// A span that counts, or no longer does.
+#[derive(Debug, Clone, Copy)]
+struct Counted {
+    interface: u32,
+    /// Since 1970.
+    minute: u32,
+    bucket: u16,
+    /// 1 or -1.
+    times: i8,
+    is_error: bool,
+    left_out: bool,
+    /// Nanoseconds, at most [`SUM_MAX`].
+    sum: i64,
+}
+
+impl Counted {
+    fn key(&self) -> (u32, u32, u16) {
+        (self.interface, self.minute, self.bucket)
+    }
 }
 
 impl Rollups {
@@ -97,81 +104,99 @@ impl Rollups {
         Self::default()
     }
 
-    /// Counts all spans. `left_out`: they will stand in no row.
-    pub fn add(&mut self, spans: &SpanSet, left_out: bool) {
-        spans.iter().for_each(|span| self.add_span(span, left_out));
+    /// Counts all spans. `left_out`: they will stand in no row. The same names for all that is counted.
+    pub fn add(&mut self, names: &mut Names, spans: &SpanSet, left_out: bool) {
+        spans
+            .iter()
+            .for_each(|span| self.add_span(names, span, left_out));
     }
 
     /// Counts one span.
-    pub fn add_span(&mut self, span: SpanRef<'_>, left_out: bool) {
-        self.count(&Counted::of(span), 1, left_out);
+    pub fn add_span(&mut self, names: &mut Names, span: SpanRef<'_>, left_out: bool) {
+        let interface = names.number(&span.group.service, span.head.kind, name(span));
+        self.count(interface, span.head, 1, left_out);
     }
 
     /// Counts what a row gained when spans were absorbed into it: `spans` are the row's after that.
-    pub fn absorbed(&mut self, spans: &SpanSet, absorbed: &Absorbed) {
+    pub fn absorbed(&mut self, names: &mut Names, spans: &SpanSet, absorbed: &Absorbed) {
         absorbed
             .added
             .iter()
             .filter_map(|index| spans.get(*index))
             .for_each(|span| {
-                self.add_span(span, false);
+                self.add_span(names, span, false);
             });
         for replaced in &absorbed.replaced {
-            let old = Counted {
-                service: &replaced.group.service,
-                name: String::from_utf8_lossy(&replaced.name),
-                head: &replaced.head,
-            };
-            self.count(&old, -1, false);
+            let Replaced {
+                head, group, name, ..
+            } = replaced;
+            let interface = names.number(&group.service, head.kind, name);
+            self.count(interface, head, -1, false);
             if let Some(new) = spans.get(replaced.index) {
-                self.add_span(new, false);
+                self.add_span(names, new, false);
             }
         }
     }
 
-    fn count(&mut self, span: &Counted<'_>, times: i64, left_out: bool) {
-        let interface = self.names.number(span.service, span.head.kind, &span.name);
-        let minute = span.head.start - span.head.start % MINUTE;
-        self.deltas
-            .entry((interface, minute))
-            .or_default()
-            .count(span.head, times, left_out);
+    pub(crate) fn count(&mut self, interface: u32, head: &SpanHead, times: i8, left_out: bool) {
+        let duration = head.duration();
+        self.counted.push(Counted {
+            interface,
+            minute: u32::try_from(head.start / MINUTE).expect("2^64 ns are fewer minutes"),
+            bucket: Sketch::bucket(duration),
+            times,
+            is_error: head.status == SpanStatus::Error,
+            left_out,
+            sum: i64::try_from(duration.min(SUM_MAX)).expect("7 days fit"),
+        });
     }
 
-    /// Whether nothing changes.
+    /// Spans counted so far.
+    pub(crate) fn len(&self) -> usize {
+        self.counted.len()
+    }
+
+    /// Forgets the spans counted since there were so many.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.counted.truncate(len);
+    }
+
+    /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
-        self.deltas.values().all(Delta::is_zero)
+        self.counted.is_empty()
     }
 
-    /// The changes that are not zero, each interface and minute once, by interface, then time.
-    pub fn finish(self) -> Vec<(Interface, UnixNanos, Delta)> {
-        let interfaces = self.names.into_interfaces();
-        let mut deltas: Vec<(Interface, UnixNanos, Delta)> = self
-            .deltas
-            .into_iter()
-            .filter(|(_, delta)| !delta.is_zero())
-            .map(|((number, minute), delta)| (interfaces[number].clone(), minute, delta))
-            .collect();
-        deltas.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
-        deltas
+    /// The changes that are not zero, each interface (by its number in the names) and minute once, by
+    /// interface, then time.
+    pub fn finish(mut self) -> Vec<(u32, UnixNanos, Delta)> {
+        self.counted.sort_unstable_by_key(Counted::key);
+        self.counted
+            .chunk_by(|a, b| (a.interface, a.minute) == (b.interface, b.minute))
+            .map(|same| {
+                let minute = UnixNanos::from(same[0].minute) * MINUTE;
+                (same[0].interface, minute, delta(same))
+            })
+            .filter(|(.., delta)| !delta.is_zero())
+            .collect()
     }
 }
 
-/// What a roll-up needs of a span.
-struct Counted<'a> {
-    service: &'a Arc<str>,
-    name: Cow<'a, str>,
-    head: &'a SpanHead,
-}
-
-impl<'a> Counted<'a> {
-    fn of(span: SpanRef<'a>) -> Self {
-        Self {
-            service: &span.group.service,
-            name: name(span),
-            head: span.head,
-        }
+/// What these spans, which come by bucket, change.
+fn delta(counted: &[Counted]) -> Delta {
+    let mut delta = Delta::default();
+    for one in counted {
+        let times = i64::from(one.times);
+        delta.count += times;
+        delta.errors += times * i64::from(one.is_error);
+        delta.sum = delta.sum.wrapping_add(times * one.sum);
+        delta.left_out += times * i64::from(one.left_out);
     }
+    let buckets = counted.chunk_by(|a, b| a.bucket == b.bucket).map(|same| {
+        let times = same.iter().map(|one| i64::from(one.times)).sum();
+        (same[0].bucket, times)
+    });
+    delta.buckets = buckets.filter(|(_, times)| *times != 0).collect();
+    delta
 }
 
 #[cfg(test)]

@@ -15,12 +15,12 @@ pub use builder::SegmentBuilder;
 pub use codec::Damaged;
 pub(crate) use codec::Reader;
 pub use heads::{Code, Heads, RowHead, heads};
-pub(crate) use names::Names;
+pub use names::Names;
 pub use rows::RowSet;
 pub(crate) use scan::{Field, fields, name};
 pub(crate) use values::{number_text, value_hash};
 
-use hoplog_model::{Interface, UnixNanos};
+use hoplog_model::UnixNanos;
 
 /// Most rows in a segment.
 pub const ROWS_MAX: usize = 512;
@@ -59,7 +59,7 @@ pub struct Segment {
     pub max_duration: u64,
     /// Every row's head; read with [`heads()`].
     pub heads: Vec<u8>,
-    /// One per interface, no two of the same.
+    /// One per interface, by number.
     pub records: Vec<Record>,
     /// One per attribute key, no two of the same.
     pub filters: Vec<KeyFilter>,
@@ -68,8 +68,8 @@ pub struct Segment {
 /// The spans of one interface in a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Whose spans; the name may be [`OTHER`].
-    pub interface: Interface,
+    /// Whose spans: a number of the [`Names`] that the segment was made with.
+    pub interface: u32,
     /// Ordinals of the rows that have such a span: [`RowSet::decode`].
     pub rows: Vec<u8>,
     /// Spans.

@@ -25,7 +25,7 @@ impl SpanSet {
             .filter(|(index, _)| pick(*index));
         let mut entries: Vec<&Entry> = picked.map(|(_, entry)| entry).collect();
         entries.sort_by_key(|entry| entry.group);
-        let bytes: usize = entries.iter().map(|entry| entry.end - entry.frame).sum();
+        let bytes: usize = entries.iter().map(|entry| entry.frame().len()).sum();
         out.reserve(bytes);
         for spans in entries.chunk_by(|a, b| a.group == b.group) {
             self.write_group(&self.groups[spans[0].group as usize], spans, out);
@@ -38,7 +38,7 @@ impl SpanSet {
         let mut chunks = Vec::new();
         let (mut start, mut size) = (0, 0);
         for (index, entry) in self.entries.iter().enumerate() {
-            size += entry.end - entry.frame;
+            size += entry.frame().len();
             if size >= bytes || index + 1 == self.len() {
                 chunks.push(start..index + 1);
                 (start, size) = (index + 1, 0);
@@ -57,7 +57,7 @@ impl SpanSet {
                 write::bytes(out, tag, part);
             }
         };
-        let frames: usize = spans.iter().map(|entry| entry.end - entry.frame).sum();
+        let frames: usize = spans.iter().map(|entry| entry.frame().len()).sum();
         let scope_spans = optional(1, &group.scope) + frames + optional(3, &group.scope_schema);
         let resource_spans = optional(1, &group.resource)
             + write::len_delimited_len(2, scope_spans)
@@ -67,7 +67,7 @@ impl SpanSet {
         write::len_prefix(out, 2, scope_spans);
         put(out, 1, &group.scope);
         for entry in spans {
-            out.extend_from_slice(&self.framed[entry.frame..entry.end]);
+            out.extend_from_slice(&self.framed[entry.frame()]);
         }
         put(out, 3, &group.scope_schema);
         put(out, 3, &group.resource_schema);

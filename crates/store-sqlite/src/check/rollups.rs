@@ -51,8 +51,10 @@ impl Check<'_> {
 
     fn expected_minutes(&mut self) -> Expected {
         let mut deltas = Expected::new();
-        for (interface, at, delta) in std::mem::take(&mut self.rollups).finish() {
-            match number(&self.interfaces, &interface) {
+        let names = std::mem::take(&mut self.names);
+        for ((met, at), delta) in std::mem::take(&mut self.rollups) {
+            let interface = &names.interfaces()[met as usize];
+            match number(&self.interfaces, interface) {
                 Some(number) => {
                     deltas
                         .entry((sql::ordered(at / MINUTE), number))
@@ -60,7 +62,7 @@ impl Check<'_> {
                         .merge(&delta);
                 }
                 None => {
-                    let name = interface.name;
+                    let name = &interface.name;
                     self.differs(
                         None,
                         format_args!("interfaces: {} {name} is missing", interface.service),

@@ -1,18 +1,15 @@
 //! Changes of roll-ups as bytes: by minute, then interface; each number as the varint of its zigzag.
 
-use super::Deltas;
+use super::Changes;
 use hoplog_otlp::write::varint;
 use hoplog_store::rollup::Delta;
 use hoplog_store::segment::Damaged;
 
 /// The changes as bytes.
-pub(crate) fn encode(deltas: &Deltas) -> Vec<u8> {
-    let mut keys: Vec<_> = deltas.keys().copied().collect();
-    keys.sort_unstable();
-    let mut bytes = Vec::with_capacity(24 * keys.len());
+pub(crate) fn encode(changes: &[((i64, i64), Delta)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(24 * changes.len());
     let (mut last_at, mut last_interface) = (0_i64, 0_i64);
-    for key in keys {
-        let delta = &deltas[&key];
+    for (key, delta) in changes {
         let numbers = [
             key.0.wrapping_sub(last_at),
             key.1.wrapping_sub(last_interface),
@@ -31,14 +28,14 @@ pub(crate) fn encode(deltas: &Deltas) -> Vec<u8> {
             put(*count, &mut bytes);
             last = *bucket;
         }
-        (last_at, last_interface) = key;
+        (last_at, last_interface) = *key;
     }
     bytes
 }
 
 /// Reads what [`encode`] wrote.
-pub(crate) fn decode(mut bytes: &[u8]) -> Result<Deltas, Damaged> {
-    let mut deltas = Deltas::default();
+pub(crate) fn decode(mut bytes: &[u8]) -> Result<Changes, Damaged> {
+    let mut changes = Changes::new();
     let mut key = (0_i64, 0_i64);
     while !bytes.is_empty() {
         key.0 = key.0.wrapping_add(signed(&mut bytes)?);
@@ -58,9 +55,9 @@ pub(crate) fn decode(mut bytes: &[u8]) -> Result<Deltas, Damaged> {
                 .ok_or(DAMAGED)?;
             delta.buckets.push((bucket, signed(&mut bytes)?));
         }
-        deltas.insert(key, delta);
+        changes.push((key, delta));
     }
-    Ok(deltas)
+    Ok(changes)
 }
 
 const DAMAGED: Damaged = Damaged("not a list of changes");
@@ -100,16 +97,14 @@ mod tests {
             left_out: 3,
             buckets: buckets.to_vec(),
         };
-        let deltas: Deltas = [
+        let changes: Changes = vec![
             ((-5, 7), delta(1, &[(0, 1), (1_919, -4)])),
-            ((30_000_000, 20_001), delta(i64::MAX, &[])),
             ((30_000_000, 3), delta(0, &[(7, 1)])),
-        ]
-        .into_iter()
-        .collect();
-        let bytes = encode(&deltas);
-        assert_eq!(decode(&bytes), Ok(deltas));
-        assert_eq!(decode(&[]), Ok(Deltas::default()));
+            ((30_000_000, 20_001), delta(i64::MAX, &[])),
+        ];
+        let bytes = encode(&changes);
+        assert_eq!(decode(&bytes), Ok(changes));
+        assert_eq!(decode(&[]), Ok(Changes::new()));
         assert!(decode(&bytes[..bytes.len() - 1]).is_err());
         assert!(decode(&[0xff; 40]).is_err());
     }

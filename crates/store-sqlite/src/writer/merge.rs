@@ -36,26 +36,30 @@ pub(super) fn unpack(
     Ok(unpacked.spans)
 }
 
-/// The frames of a new row.
-pub(super) fn pack(
+impl Frames {
+    /// A row of one frame; none if it is too large for that.
+    pub(super) fn one(all: Vec<u8>) -> Option<Self> {
+        (all.len() <= ONE_FRAME).then_some(Self {
+            own_bytes: all.len(),
+            all,
+            old_parts: 0,
+            new_parts: Vec::new(),
+        })
+    }
+}
+
+/// Whether it is worth trying to pack these spans as one frame.
+pub(super) fn may_be_one_frame(spans: &SpanSet) -> bool {
+    spans.span_bytes() <= 2 * CHUNK
+}
+
+/// The frames of a new row that is too large for one.
+pub(super) fn pack_chunks(
     packer: &mut Packer,
     dictionary: Option<&Dictionary>,
     spans: &SpanSet,
 ) -> Frames {
-    let mut all = Vec::new();
-    if spans.span_bytes() <= 2 * CHUNK {
-        packer.pack(dictionary, spans, &mut all);
-        if all.len() <= ONE_FRAME {
-            return Frames {
-                own_bytes: all.len(),
-                all,
-                old_parts: 0,
-                new_parts: Vec::new(),
-            };
-        }
-        all.clear();
-    }
-    let mut places = Vec::new();
+    let (mut all, mut places) = (Vec::new(), Vec::new());
     for chunk in spans.chunks(CHUNK) {
         let start = all.len();
         packer.pack_some(dictionary, spans, |index| chunk.contains(&index), &mut all);
@@ -83,13 +87,8 @@ pub(super) fn repack(
     if stored.part_count == 0 && old.len() <= ONE_FRAME {
         let mut all = Vec::new();
         packer.pack(dictionary, spans, &mut all);
-        if all.len() <= ONE_FRAME {
-            return Frames {
-                own_bytes: all.len(),
-                all,
-                old_parts: 0,
-                new_parts: Vec::new(),
-            };
+        if let Some(one) = Frames::one(all) {
+            return one;
         }
     }
     let replaced = absorbed.replaced.iter().map(|replaced| replaced.index);

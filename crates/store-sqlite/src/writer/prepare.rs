@@ -6,7 +6,7 @@ use super::merge::{self, Frames};
 use crate::area::Area;
 use crate::names::{Names, key_number};
 use crate::records;
-use crate::rollups::Deltas;
+use crate::rollups::Changes;
 use crate::rows::Stored;
 use crate::sql::{self, Bulk};
 use hoplog_model::times::MINUTE;
@@ -16,8 +16,6 @@ use hoplog_store::pack::{Dictionaries, Dictionary, Packer, Unpacker, check32};
 use hoplog_store::rollup::Rollups;
 use hoplog_store::segment::{OTHER, Record, RowSet, SPAN_ID, Segment, SegmentBuilder, TRACE_ID};
 use hoplog_store::{Filed, Outcome, Part, StoreError, Written, summarize};
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// A batch for one partition.
@@ -46,7 +44,7 @@ pub(crate) struct Prepared {
     /// The segment's own line; none if the batch wrote no row.
     pub(crate) segment: Option<Segment>,
     /// By minute since 1970 and interface.
-    pub(crate) rollups: Deltas,
+    pub(crate) rollups: Changes,
     pub(crate) upto: Vec<u8>,
     pub(crate) upto_max: u64,
     pub(crate) written: Written,
@@ -59,7 +57,6 @@ pub(crate) struct Prepared {
 /// A row to be.
 pub(super) struct NewRow {
     pub(super) summary: Summary,
-    spans: Spans,
     frames: Vec<u8>,
     pub(super) part_count: i64,
     /// As a signed number it is shorter in SQLite.
@@ -73,23 +70,6 @@ impl NewRow {
     }
 }
 
-/// All spans of a row.
-enum Spans {
-    /// Those of its only part.
-    Part(Arc<Part>),
-    /// Those of a row and a part.
-    Merged(SpanSet),
-}
-
-impl Spans {
-    fn get(&self) -> &SpanSet {
-        match self {
-            Self::Part(part) => &part.spans,
-            Self::Merged(spans) => spans,
-        }
-    }
-}
-
 /// What a batch comes to, request by request.
 struct Work {
     segment: i64,
@@ -98,6 +78,8 @@ struct Work {
     dictionary: Option<Arc<Dictionary>>,
     packer: Packer,
     unpacker: Unpacker,
+    names: Names,
+    builder: SegmentBuilder,
     rollups: Rollups,
     rows: Vec<NewRow>,
     parts: Vec<(TraceId, i64, Vec<u8>)>,
@@ -116,6 +98,8 @@ pub(crate) fn prepare(job: Job) -> Result<Prepared, StoreError> {
         dictionaries: job.dictionaries,
         packer: Packer::new(),
         unpacker: Unpacker::new(),
+        names: job.names,
+        builder: SegmentBuilder::new(),
         rollups: Rollups::new(),
         rows: Vec::with_capacity(job.parts.len()),
         parts: Vec::new(),
@@ -133,7 +117,7 @@ pub(crate) fn prepare(job: Job) -> Result<Prepared, StoreError> {
         upto_max = upto_max.max(position);
         work.take(&part, stored)?;
     }
-    Ok(work.finish(job.names, upto, upto_max))
+    Ok(work.finish(upto, upto_max))
 }
 
 impl Work {
@@ -145,7 +129,7 @@ impl Work {
             self.decisions
                 .push((part.trace_id, part.outcome, part.received_at));
             if part.outcome == Outcome::CountOnly {
-                self.rollups.add(&part.spans, true);
+                self.rollups.add(&mut self.names.met, &part.spans, true);
             }
             return Ok(());
         }
@@ -166,9 +150,27 @@ impl Work {
         let mut summary = summarize(part.trace_id, &part.spans);
         Filed::first(summary.started_at, part.received_at, part.capped).apply(&mut summary);
         self.written.stored += part.spans.len() as u64;
-        self.rollups.add(&part.spans, false);
-        let frames = merge::pack(&mut self.packer, self.dictionary.as_deref(), &part.spans);
-        self.push(summary, Spans::Part(Arc::clone(part)), frames);
+        let frames = self.pack(&summary, &part.spans);
+        self.push(summary, frames);
+    }
+
+    /// Packs a new row, and notes for search and roll-ups what is in it.
+    fn pack(&mut self, summary: &Summary, spans: &SpanSet) -> Frames {
+        let ordinal = self.next_ordinal();
+        let dictionary = self.dictionary.as_deref();
+        let names = &mut self.names.met;
+        if !merge::may_be_one_frame(spans) {
+            self.builder.push(names, ordinal, summary, spans);
+            self.rollups.add(names, spans, false);
+            return merge::pack_chunks(&mut self.packer, dictionary, spans);
+        }
+        let mut packed = Vec::new();
+        let packing = (&mut self.packer, dictionary);
+        let row = (ordinal, summary, spans);
+        self.builder
+            .pack(names, row, packing, &mut self.rollups, &mut packed);
+        Frames::one(packed)
+            .unwrap_or_else(|| merge::pack_chunks(&mut self.packer, dictionary, spans))
     }
 
     /// A later part.
@@ -198,16 +200,24 @@ impl Work {
             return Ok(());
         }
         later.apply(&mut summary);
-        self.rollups.absorbed(&spans, &absorbed);
+        let names = &mut self.names.met;
+        self.rollups.absorbed(names, &spans, &absorbed);
         self.replaced_rows.push(stored.packed.row.0);
         self.packed_bytes -= signed(stored.packed.frames.len());
         let dictionary = self.dictionary.as_deref();
         let frames = merge::repack(&mut self.packer, dictionary, &spans, &absorbed, stored);
-        self.push(summary, Spans::Merged(spans), frames);
+        let ordinal = self.next_ordinal();
+        self.builder
+            .push(&mut self.names.met, ordinal, &summary, &spans);
+        self.push(summary, frames);
         Ok(())
     }
 
-    fn push(&mut self, summary: Summary, spans: Spans, frames: Frames) {
+    fn next_ordinal(&self) -> u16 {
+        u16::try_from(self.rows.len()).expect("a batch is bounded")
+    }
+
+    fn push(&mut self, summary: Summary, frames: Frames) {
         self.packed_bytes += signed(frames.all.len());
         for (part, n) in frames.new_parts.iter().zip(frames.old_parts..) {
             self.parts
@@ -219,7 +229,6 @@ impl Work {
         own.truncate(frames.own_bytes);
         self.rows.push(NewRow {
             summary,
-            spans,
             frames: own,
             part_count,
             check,
@@ -227,11 +236,11 @@ impl Work {
     }
 
     /// The rows in the order in which they are written, each with the number of its interface.
-    fn ordered_rows(&mut self, names: &mut Names) -> Vec<(NewRow, i64)> {
+    fn ordered_rows(&mut self) -> Vec<(NewRow, i64)> {
         let rows = std::mem::take(&mut self.rows).into_iter();
         let rows: Vec<_> = rows
             .map(|row| {
-                let interface = names.interface(&row.summary.interface);
+                let interface = self.names.interface(&row.summary.interface);
                 (row, interface)
             })
             .collect();
@@ -240,6 +249,11 @@ impl Work {
             .map(|(row, interface)| layout::size(row, *interface))
             .collect();
         let order = layout::fill_pages(&sizes);
+        let mut ordinals = vec![0; order.len()];
+        for (place, ordinal) in order.iter().zip(0..) {
+            ordinals[*place] = ordinal;
+        }
+        self.builder.reorder(&ordinals);
         let mut rows: Vec<_> = rows.into_iter().map(Some).collect();
         order
             .into_iter()
@@ -247,9 +261,10 @@ impl Work {
             .collect()
     }
 
-    fn finish(mut self, mut names: Names, upto: Vec<u8>, upto_max: u64) -> Prepared {
-        let rows = self.ordered_rows(&mut names);
+    fn finish(mut self, upto: Vec<u8>, upto_max: u64) -> Prepared {
+        let rows = self.ordered_rows();
         let count = rows.len();
+        let mut names = self.names;
         let mut parts = Bulk::new(&sql::PARTS, self.parts.len());
         for (trace_id, n, frames) in self.parts {
             parts
@@ -269,20 +284,19 @@ impl Work {
                 .value(outcome)
                 .value(sql::ordered(at));
         }
-        let mut builder = SegmentBuilder::new();
-        for ((row, _), ordinal) in rows.iter().zip(0..) {
-            builder.push(ordinal, &row.summary, row.spans.get());
-        }
         let mut inserts = vec![requests(rows, self.segment), parts, decisions];
-        let segment = (count > 0).then(|| builder.finish()).map(|mut segment| {
-            let mut area = Area::default();
-            inserts.push(filters(self.segment, &mut segment, &mut names, &mut area));
-            inserts.push(records(self.segment, &mut segment, &mut names, &mut area));
-            inserts.push(area.into_rows(self.segment));
-            segment
-        });
+        let segment = (count > 0)
+            .then(|| self.builder.finish())
+            .map(|mut segment| {
+                let mut area = Area::default();
+                inserts.push(filters(self.segment, &mut segment, &mut names, &mut area));
+                inserts.push(records(self.segment, &mut segment, &mut names, &mut area));
+                inserts.push(area.into_rows(self.segment));
+                segment
+            });
         let rollups = rollups(self.rollups, &mut names);
         inserts.extend(names.take_fresh());
+        names.bound();
         Prepared {
             names,
             dictionary: self.dictionary.filter(|_| count > 0),
@@ -342,19 +356,23 @@ fn requests(rows: Vec<(NewRow, i64)>, segment: i64) -> Bulk {
 
 /// The search records by service. Several interfaces can have one number, that of [`OTHER`].
 fn records(number: i64, segment: &mut Segment, names: &mut Names, area: &mut Area) -> Bulk {
-    let mut by_interface: BTreeMap<(i64, i64), Record> = BTreeMap::new();
-    for record in std::mem::take(&mut segment.records) {
-        let interface = names.interface(&record.interface);
-        let service = names
-            .service(&record.interface.service)
-            .unwrap_or(interface);
-        match by_interface.entry((service, interface)) {
-            Entry::Occupied(mut first) => join(first.get_mut(), &record),
-            Entry::Vacant(place) => drop(place.insert(record)),
+    let mut placed: Vec<((i64, i64), Record)> = std::mem::take(&mut segment.records)
+        .into_iter()
+        .map(|record| {
+            let (interface, service) = names.place(record.interface);
+            ((service, interface), record)
+        })
+        .collect();
+    placed.sort_unstable_by_key(|(place, _)| *place);
+    placed.dedup_by(|next, first| {
+        let is_same = next.0 == first.0;
+        if is_same {
+            join(&mut first.1, &next.1);
         }
-    }
+        is_same
+    });
     let mut services: Vec<(i64, i64, Vec<u8>)> = Vec::new();
-    for ((service, interface), record) in by_interface {
+    for ((service, interface), record) in placed {
         if services.last().is_none_or(|(last, ..)| *last != service) {
             services.push((service, 0, Vec::new()));
         }
@@ -404,13 +422,21 @@ fn filters(number: i64, segment: &mut Segment, names: &mut Names, area: &mut Are
     bulk
 }
 
-fn rollups(rollups: Rollups, names: &mut Names) -> Deltas {
-    let mut deltas = Deltas::default();
-    for (interface, minute, delta) in rollups.finish() {
-        let key = (sql::ordered(minute / MINUTE), names.interface(&interface));
-        deltas.entry(key).or_default().merge(&delta);
-    }
-    deltas
+fn rollups(rollups: Rollups, names: &mut Names) -> Changes {
+    let mut changes: Changes = rollups
+        .finish()
+        .into_iter()
+        .map(|(met, minute, delta)| ((sql::ordered(minute / MINUTE), names.place(met).0), delta))
+        .collect();
+    changes.sort_unstable_by_key(|(key, _)| *key);
+    changes.dedup_by(|next, first| {
+        let is_same = next.0 == first.0;
+        if is_same {
+            first.1.merge(&next.1);
+        }
+        is_same
+    });
+    changes
 }
 
 /// What was filed of a row.

@@ -17,7 +17,7 @@ use zstd::zstd_safe::{CDict, DDict, get_dict_id_from_dict};
 pub static SHIPPED: &[u8] = include_bytes!("../dictionary.bin");
 
 /// What a dictionary starts with, before its table and what zstd uses.
-const MAGIC: &[u8; 4] = b"hop1";
+const MAGIC: &[u8; 4] = b"hop2";
 
 /// Where zstd's dictionaries hold their id: 4 bytes, little-endian, after their own magic.
 const ZSTD_ID: std::ops::Range<usize> = 4..8;
@@ -59,6 +59,16 @@ impl Dictionary {
             decoder,
             encoder: OnceLock::new(),
         })
+    }
+
+    /// [`SHIPPED`] with another table.
+    #[cfg(test)]
+    pub(super) fn with_table(table: &Table) -> Self {
+        let shipped = Self::new(SHIPPED.to_vec()).expect("there is one");
+        let mut bytes = MAGIC.to_vec();
+        table.encode(&mut bytes);
+        bytes.extend_from_slice(&shipped.bytes[shipped.zstd..]);
+        Self::new(bytes).expect("made as one is")
     }
 
     /// Its id, a hash of its content; never 0.

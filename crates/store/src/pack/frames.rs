@@ -1,6 +1,6 @@
 //! Packing spans into frames and getting them back.
 
-use super::squeeze::{Columns, MARK, expand};
+use super::squeeze::{Columns, Listener, MARK, expand};
 use super::{Dictionaries, Dictionary, FRAME_BYTES_MAX, LEVEL};
 use crate::segment::Damaged;
 use hoplog_model::TraceId;
@@ -47,6 +47,7 @@ pub struct Packer {
     context: CCtx<'static>,
     columns: Columns,
     raw: Vec<u8>,
+    tail: Vec<u8>,
     packed: Vec<u8>,
 }
 
@@ -57,6 +58,7 @@ impl Packer {
             context: CCtx::create(),
             columns: Columns::default(),
             raw: Vec::new(),
+            tail: Vec::new(),
             packed: Vec::new(),
         }
     }
@@ -74,15 +76,47 @@ impl Packer {
         pick: impl Fn(usize) -> bool,
         frames: &mut Vec<u8>,
     ) {
-        self.raw.clear();
-        let squeezed = dictionary.and_then(|dictionary| {
-            self.columns
-                .squeeze(dictionary.table(), spans, &pick, &mut self.raw)
-        });
-        if squeezed.is_none() {
+        if self.squeeze(dictionary, spans, &pick, &mut ()).is_none() {
             self.raw.clear();
             spans.write_some(pick, &mut self.raw);
         }
+        self.compress(dictionary, frames);
+    }
+
+    /// As [`Packer::pack`]; the listener hears of every span. False if it does not, or only of some,
+    /// because a span is out of the ordinary.
+    pub(crate) fn pack_aloud<'a>(
+        &mut self,
+        dictionary: Option<&Dictionary>,
+        spans: &'a SpanSet,
+        listener: &mut impl Listener<'a>,
+        frames: &mut Vec<u8>,
+    ) -> bool {
+        let squeezed = self.squeeze(dictionary, spans, |_| true, listener);
+        if squeezed.is_none() {
+            self.raw.clear();
+            spans.write_traces(&mut self.raw);
+        }
+        self.compress(dictionary, frames);
+        squeezed.is_some()
+    }
+
+    fn squeeze<'a>(
+        &mut self,
+        dictionary: Option<&Dictionary>,
+        spans: &'a SpanSet,
+        pick: impl Fn(usize) -> bool,
+        listener: &mut impl Listener<'a>,
+    ) -> Option<()> {
+        self.raw.clear();
+        self.tail.clear();
+        let table = dictionary?.table();
+        let out = (&mut self.raw, &mut self.tail);
+        self.columns.squeeze(table, spans, pick, listener, out)
+    }
+
+    /// Appends `self.raw` as a frame, and its tail.
+    fn compress(&mut self, dictionary: Option<&Dictionary>, frames: &mut Vec<u8>) {
         self.packed.clear();
         self.packed
             .reserve(zstd_safe::compress_bound(self.raw.len()));
@@ -96,6 +130,7 @@ impl Packer {
         };
         done.expect("the buffer has room for the worst case");
         frames.extend_from_slice(&self.packed);
+        frames.extend_from_slice(&self.tail);
     }
 }
 
@@ -154,13 +189,13 @@ impl Unpacker {
         let mut count = 0;
         while !frames.is_empty() {
             let size = zstd_safe::find_frame_compressed_size(frames).map_err(said)?;
-            let (frame, rest) = frames
+            let (frame, mut rest) = frames
                 .split_at_checked(size)
                 .ok_or(PackError::Frame("cut short"))?;
             let dictionary = self.unpack_frame(dictionaries, frame)?;
             match (self.frame.split_first(), dictionary) {
                 (Some((&MARK, squeezed)), Some(dictionary)) => {
-                    expand(dictionary.table(), squeezed, raw)?;
+                    expand(dictionary.table(), squeezed, &mut rest, raw)?;
                 }
                 _ => raw.extend_from_slice(&self.frame),
             }

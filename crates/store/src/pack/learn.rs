@@ -27,7 +27,8 @@ pub(super) fn learn(samples: &[Vec<u8>], size: usize) -> Option<(Vec<u8>, Vec<u8
     let mut columns = Columns::default();
     let squeezed = sets.iter().filter_map(|spans| {
         let mut squeezed = Vec::new();
-        columns.squeeze(&table, spans, |_| true, &mut squeezed)?;
+        let out = (&mut squeezed, &mut Vec::new());
+        columns.squeeze(&table, spans, |_| true, &mut (), out)?;
         Some(squeezed)
     });
     let squeezed: Vec<Vec<u8>> = squeezed.collect();
@@ -40,9 +41,9 @@ pub(super) fn learn(samples: &[Vec<u8>], size: usize) -> Option<(Vec<u8>, Vec<u8
 fn learn_table(sets: &[SpanSet], size: usize) -> Table {
     let mut table = Table::new(&entries(sets, size));
     let mut pairs: FxHashMap<(u16, u16), u32> = FxHashMap::default();
-    for span in sets.iter().flat_map(SpanSet::iter) {
-        let mut last = 0;
-        for symbol in symbols_of(&table, span.raw).unwrap_or_default() {
+    for (before, symbols) in sets.iter().flat_map(|spans| symbols_of(&table, spans)) {
+        let mut last = before;
+        for symbol in symbols {
             *pairs.entry((last, symbol)).or_default() += 1;
             last = symbol;
         }
@@ -51,7 +52,7 @@ fn learn_table(sets: &[SpanSet], size: usize) -> Table {
     pairs.sort_unstable_by_key(|((last, next), times)| (*last, Reverse(*times), *next));
     for after in pairs.chunk_by(|a, b| a.0.0 == b.0.0) {
         let next = after.iter().take(EXPECTED).map(|((_, next), _)| *next);
-        table.expect(after[0].0.0, next.collect());
+        table.expect(after[0].0.0, &next.collect::<Vec<u16>>());
     }
     table
 }
@@ -61,6 +62,18 @@ fn entries(sets: &[SpanSet], size: usize) -> Vec<Vec<u8>> {
     let mut wholes: FxHashMap<&[u8], u32> = FxHashMap::default();
     let mut keys: FxHashMap<Vec<u8>, u32> = FxHashMap::default();
     let mut spans = 0;
+    for group in sets.iter().flat_map(SpanSet::groups) {
+        for message in [&group.resource, &group.scope] {
+            let _ = fields(message, |field| {
+                *wholes.entry(field.whole).or_default() += 1;
+            });
+        }
+        for schema in [&group.resource_schema, &group.scope_schema] {
+            if schema.first().is_some_and(u8::is_ascii) {
+                *wholes.entry(schema).or_default() += 1;
+            }
+        }
+    }
     for span in sets.iter().flat_map(SpanSet::iter) {
         spans += 1;
         // A span that cannot be passed over is never squeezed either.
@@ -69,6 +82,7 @@ fn entries(sets: &[SpanSet], size: usize) -> Vec<Vec<u8>> {
         });
     }
     for (whole, times) in &wholes {
+        // Of a group's fields none looks like a span's attribute: their tags are lower.
         let _ = fields(whole, |field| {
             if let Some(attribute) = Attribute::of(&field) {
                 *keys.entry(attribute.key_entry()).or_default() += times;

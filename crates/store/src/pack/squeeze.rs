@@ -1,15 +1,18 @@
 //! Spans by columns and symbols, before zstd: a third of the bytes, and alike what other rows have.
 //!
-//! Layout, numbers as varints: a zero byte (no `TracesData` starts so); the groups, each with its
-//! number of spans and its four parts; the trace id; the span ids; per span the link to its
-//! parent; the first start and per span start and duration as signed differences; the length of
-//! the symbols, the symbols, the literals they call for.
+//! Layout, numbers as varints: a zero byte (no `TracesData` starts so); the number of groups, and
+//! of spans in each; per span the link to its parent; the length of the symbols, the symbols, the
+//! literals they call for. A group's symbols say its four parts and come before those of its spans.
+//!
+//! Ids and times do not get smaller, and would spoil the rest. So they stand behind the zstd frame as
+//! they are: the trace id; the span ids; the first start, then per span start and duration as signed
+//! differences.
 //!
 //! A span is taken to start with trace id and span id, then its parent's id if it has one.
 
 use super::FRAME_BYTES_MAX;
 use super::PackError;
-use super::table::{Attribute, END, EXPECTED, Entry, RAW, TIMES, Table};
+use super::table::{Attribute, END, EXPECTED, Entry, PART, RAW, TIMES, Table};
 use crate::segment::{Field, Reader, fields};
 use hoplog_model::SpanId;
 use hoplog_otlp::write::{self, varint};
@@ -36,18 +39,69 @@ const NEAR: u64 = 2;
 /// Symbols said in one byte: ranks and the most frequent; the rest takes two.
 const SHORT: usize = 192;
 
+/// Hears of every field as it is squeezed, so that nobody has to read the span again.
+pub(crate) trait Listener<'a> {
+    /// A field that is the table's, whole: each time the same bytes for the same symbol.
+    fn known(&mut self, symbol: u16, field: &Field<'a>);
+    /// An attribute whose key is the table's.
+    fn keyed(&mut self, symbol: u16, attribute: &Attribute<'a>, field: &Field<'a>);
+    /// Any other field, ids and times aside.
+    fn other(&mut self, field: &Field<'a>);
+    /// The fields so far were this span's.
+    fn end(&mut self, span: SpanRef<'a>);
+}
+
+/// Nobody listens.
+impl<'a> Listener<'a> for () {
+    fn known(&mut self, _: u16, _: &Field<'a>) {}
+    fn keyed(&mut self, _: u16, _: &Attribute<'a>, _: &Field<'a>) {}
+    fn other(&mut self, _: &Field<'a>) {}
+    fn end(&mut self, _: SpanRef<'a>) {}
+}
+
 /// The columns of a frame; kept for the next.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
+    /// Indices of the spans, by group.
+    order: Vec<usize>,
     groups: Vec<u8>,
     ids: Vec<u8>,
     links: Vec<u8>,
     times: Vec<u8>,
     symbols: Vec<u8>,
     literals: Vec<u8>,
-    places: FxHashMap<SpanId, i64>,
+    places: Places,
     trace_id: Option<[u8; 16]>,
     base: Option<u64>,
+}
+
+/// Where each span of a frame stands, by id.
+#[derive(Debug, Default)]
+struct Places {
+    ids: Vec<SpanId>,
+    by_id: FxHashMap<SpanId, usize>,
+}
+
+impl Places {
+    /// Up to so many ids are faster looked through than looked up.
+    const FEW: usize = 48;
+
+    fn fill(&mut self, ids: impl Iterator<Item = SpanId>) {
+        self.ids.clear();
+        self.ids.extend(ids);
+        self.by_id.clear();
+        if self.ids.len() > Self::FEW {
+            self.by_id.extend(self.ids.iter().copied().zip(0..));
+        }
+    }
+
+    fn find(&self, id: &SpanId) -> Option<usize> {
+        if self.ids.len() > Self::FEW {
+            self.by_id.get(id).copied()
+        } else {
+            self.ids.iter().position(|known| known == id)
+        }
+    }
 }
 
 impl Columns {
@@ -59,61 +113,121 @@ impl Columns {
             times,
             symbols,
             literals,
-            places,
             ..
         } = self;
         [groups, ids, links, times, symbols, literals]
             .into_iter()
             .for_each(Vec::clear);
-        places.clear();
         (self.trace_id, self.base) = (None, None);
     }
 
-    /// Appends the chosen spans to `out`. None (and nothing done) if a span is out of the ordinary.
-    pub(super) fn squeeze(
+    /// Appends the chosen spans to `out`, and what is not to be compressed to `tail`. None (and nothing
+    /// done) if a span is out of the ordinary; what the listener has heard until then is only a part.
+    pub(super) fn squeeze<'a>(
         &mut self,
         table: &Table,
-        spans: &SpanSet,
+        spans: &'a SpanSet,
         pick: impl Fn(usize) -> bool,
-        out: &mut Vec<u8>,
+        listener: &mut impl Listener<'a>,
+        (out, tail): (&mut Vec<u8>, &mut Vec<u8>),
     ) -> Option<()> {
         self.clear();
-        let groups: Vec<(&Arc<Group>, Vec<SpanRef<'_>>)> = grouped(spans, pick);
-        let all = groups.iter().flat_map(|(_, spans)| spans);
-        self.places
-            .extend(all.map(|span| span.head.span_id).zip(0..));
-        varint(&mut self.groups, groups.len() as u64);
-        let mut place = 0;
-        for (group, spans) in &groups {
-            varint(&mut self.groups, spans.len() as u64);
-            for part in [
-                &group.resource,
-                &group.resource_schema,
-                &group.scope,
-                &group.scope_schema,
-            ] {
-                varint(&mut self.groups, part.len() as u64);
-                self.groups.extend_from_slice(part);
-            }
-            for span in spans {
-                self.span(table, span.raw, place)?;
-                place += 1;
-            }
-        }
+        let mut order = std::mem::take(&mut self.order);
+        spans.order_by_group(pick, &mut order);
+        let said = self.say_all(table, spans, &order, listener);
+        self.order = order;
+        said?;
+        let (trace_id, base) = (self.trace_id?, self.base?);
+        tail.extend_from_slice(&trace_id);
+        tail.extend_from_slice(&self.ids);
+        tail.extend_from_slice(&base.to_le_bytes());
+        tail.extend_from_slice(&self.times);
         out.push(MARK);
         out.extend_from_slice(&self.groups);
-        out.extend_from_slice(&self.trace_id?);
-        out.extend_from_slice(&self.ids);
         out.extend_from_slice(&self.links);
-        out.extend_from_slice(&self.base?.to_le_bytes());
-        out.extend_from_slice(&self.times);
         varint(out, self.symbols.len() as u64);
         out.extend_from_slice(&self.symbols);
         out.extend_from_slice(&self.literals);
         Some(())
     }
 
-    fn span(&mut self, table: &Table, raw: &[u8], place: i64) -> Option<()> {
+    fn say_all<'a>(
+        &mut self,
+        table: &Table,
+        spans: &'a SpanSet,
+        order: &[usize],
+        listener: &mut impl Listener<'a>,
+    ) -> Option<()> {
+        let get = |index: &usize| spans.get(*index).expect("an index of this set");
+        self.places
+            .fill(order.iter().map(|index| get(index).head.span_id));
+        let groups = || order.chunk_by(|a, b| Arc::ptr_eq(get(a).group, get(b).group));
+        varint(&mut self.groups, groups().count() as u64);
+        let mut place = 0;
+        for indices in groups() {
+            varint(&mut self.groups, indices.len() as u64);
+            self.group(table, get(&indices[0]).group);
+            for span in indices.iter().map(get) {
+                self.span(table, span.raw, place, listener)?;
+                listener.end(span);
+                place += 1;
+            }
+        }
+        Some(())
+    }
+
+    fn group(&mut self, table: &Table, group: &Group) {
+        let last = self.message(table, PART, &group.resource);
+        let last = self.symbol(table, last, PART);
+        let last = self.whole(table, last, &group.resource_schema);
+        let last = self.symbol(table, last, PART);
+        let last = self.message(table, last, &group.scope);
+        let last = self.symbol(table, last, PART);
+        let last = self.whole(table, last, &group.scope_schema);
+        self.symbol(table, last, END);
+    }
+
+    /// Says a message field by field.
+    fn message(&mut self, table: &Table, before: u16, message: &[u8]) -> u16 {
+        let said = (self.symbols.len(), self.literals.len());
+        let mut last = before;
+        match fields(message, |field| last = self.whole(table, last, field.whole)) {
+            Some(()) => last,
+            None => {
+                self.symbols.truncate(said.0);
+                self.literals.truncate(said.1);
+                self.raw(table, before, message)
+            }
+        }
+    }
+
+    /// Says these bytes, if there are any.
+    fn whole(&mut self, table: &Table, last: u16, bytes: &[u8]) -> u16 {
+        if bytes.is_empty() {
+            return last;
+        }
+        if let Some((symbol, rank)) = table.find_expected(last, bytes) {
+            return self.say(symbol, Some(rank));
+        }
+        match table.find(bytes) {
+            Some(symbol) => self.say(symbol, None),
+            None => self.raw(table, last, bytes),
+        }
+    }
+
+    fn raw(&mut self, table: &Table, last: u16, bytes: &[u8]) -> u16 {
+        varint(&mut self.literals, bytes.len() as u64);
+        self.literals.extend_from_slice(bytes);
+        self.symbol(table, last, RAW)
+    }
+
+    fn span<'a>(
+        &mut self,
+        table: &Table,
+        raw: &'a [u8],
+        place: i64,
+        listener: &mut impl Listener<'a>,
+    ) -> Option<()> {
         let (mut count, mut last, mut start, mut ordinary) = (0, END, None, true);
         let mut timed = false;
         fields(raw, |field| {
@@ -141,7 +255,7 @@ impl Columns {
                         _ => {
                             ordinary &=
                                 start.is_none() && field.key != START && field.key != END_TIME;
-                            last = self.field(table, last, &field);
+                            last = self.field(table, last, &field, listener);
                         }
                     }
                 }
@@ -169,7 +283,7 @@ impl Columns {
     fn link(&mut self, parent: &[u8], place: i64) {
         let found = SpanId::from_slice(parent)
             .ok()
-            .and_then(|id| self.places.get(&id));
+            .and_then(|id| i64::try_from(self.places.find(&id)?).ok());
         match found {
             Some(found) => varint(&mut self.links, zigzag(found - place) + NEAR),
             None => {
@@ -193,19 +307,32 @@ impl Columns {
     }
 
     /// Says a field; returns its symbol.
-    fn field(&mut self, table: &Table, last: u16, field: &Field<'_>) -> u16 {
-        if let Some((symbol, rank)) = table.find(last, field.whole) {
-            return self.say(symbol, rank);
+    fn field<'a>(
+        &mut self,
+        table: &Table,
+        last: u16,
+        field: &Field<'a>,
+        listener: &mut impl Listener<'a>,
+    ) -> u16 {
+        if let Some((symbol, rank)) = table.find_expected(last, field.whole) {
+            listener.known(symbol, field);
+            return self.say(symbol, Some(rank));
         }
         let attribute = Attribute::of(field);
-        let known = attribute.and_then(|attribute| Some((attribute, table.find_key(&attribute)?)));
-        if let Some((attribute, symbol)) = known {
-            self.literals.extend_from_slice(attribute.value);
-            return self.symbol(table, last, symbol);
+        let key = attribute.and_then(|attribute| table.find_key(last, &attribute));
+        if key.is_none_or(|(key, _)| table.has_wholes(key))
+            && let Some(symbol) = table.find(field.whole)
+        {
+            listener.known(symbol, field);
+            return self.say(symbol, None);
         }
-        varint(&mut self.literals, field.whole.len() as u64);
-        self.literals.extend_from_slice(field.whole);
-        self.symbol(table, last, RAW)
+        if let Some((attribute, (symbol, rank))) = attribute.zip(key) {
+            listener.keyed(symbol, &attribute, field);
+            self.literals.extend_from_slice(attribute.value);
+            return self.say(symbol, rank);
+        }
+        listener.other(field);
+        self.raw(table, last, field.whole)
     }
 
     fn symbol(&mut self, table: &Table, last: u16, symbol: u16) -> u16 {
@@ -226,28 +353,6 @@ impl Columns {
     }
 }
 
-/// The chosen spans by group, groups without any left out.
-fn grouped(spans: &SpanSet, pick: impl Fn(usize) -> bool) -> Vec<(&Arc<Group>, Vec<SpanRef<'_>>)> {
-    let mut groups: Vec<(&Arc<Group>, Vec<SpanRef<'_>>)> = spans
-        .groups()
-        .iter()
-        .map(|group| (group, Vec::new()))
-        .collect();
-    let mut at = 0;
-    for (_, span) in spans.iter().enumerate().filter(|(index, _)| pick(*index)) {
-        // A sender's spans come together.
-        if !Arc::ptr_eq(groups[at].0, span.group) {
-            let found = groups
-                .iter()
-                .position(|(group, _)| Arc::ptr_eq(group, span.group));
-            at = found.unwrap_or(at);
-        }
-        groups[at].1.push(span);
-    }
-    groups.retain(|(_, spans)| !spans.is_empty());
-    groups
-}
-
 fn zigzag(number: i64) -> u64 {
     ((number << 1) ^ (number >> 63)).cast_unsigned()
 }
@@ -256,17 +361,35 @@ fn unzigzag(number: u64) -> i64 {
     (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
 }
 
-/// The symbols of a span as [`Columns::squeeze`] would say it, for those who learn; none if the span is out of
-/// the ordinary.
-pub(super) fn symbols_of(table: &Table, raw: &[u8]) -> Option<Vec<u16>> {
+/// The symbols of a row's groups and spans as [`Columns::squeeze`] would say them, for those who learn: each
+/// list with the symbol that stands before it. Spans that are out of the ordinary are left out.
+pub(super) fn symbols_of(table: &Table, spans: &SpanSet) -> Vec<(u16, Vec<u16>)> {
     let mut columns = Columns::default();
-    columns.span(table, raw, 0)?;
-    let (mut symbols, mut last, mut reader) = (Vec::new(), END, Reader(&columns.symbols));
-    while !reader.is_empty() {
-        last = next_symbol(table, last, &mut reader).ok()?;
-        symbols.push(last);
+    let mut all = Vec::new();
+    for group in spans.groups() {
+        columns.clear();
+        columns.group(table, group);
+        all.extend(columns.said(table, PART).map(|said| (PART, said)));
     }
-    Some(symbols)
+    for span in spans.iter() {
+        columns.clear();
+        let said = columns.span(table, span.raw, 0, &mut ());
+        let said = said.and_then(|()| columns.said(table, END));
+        all.extend(said.map(|said| (END, said)));
+    }
+    all
+}
+
+impl Columns {
+    /// The symbols said so far, as they are read.
+    fn said(&self, table: &Table, before: u16) -> Option<Vec<u16>> {
+        let (mut symbols, mut last, mut reader) = (Vec::new(), before, Reader(&self.symbols));
+        while !reader.is_empty() {
+            last = next_symbol(table, last, &mut reader).ok()?;
+            symbols.push(last);
+        }
+        Some(symbols)
+    }
 }
 
 fn next_symbol(table: &Table, last: u16, symbols: &mut Reader<'_>) -> Result<u16, PackError> {
@@ -285,33 +408,36 @@ fn next_symbol(table: &Table, last: u16, symbols: &mut Reader<'_>) -> Result<u16
     u16::try_from(code - EXPECTED).map_err(|_| PackError::Frame("an unknown symbol"))
 }
 
-/// Appends what [`Columns::squeeze`] was given, as `TracesData`. `bytes` without [`MARK`].
-pub(super) fn expand(table: &Table, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), PackError> {
+/// Appends what [`Columns::squeeze`] was given, as `TracesData`. `bytes` without [`MARK`]; `tail` is
+/// left with what stands behind it.
+pub(super) fn expand(
+    table: &Table,
+    bytes: &[u8],
+    tail: &mut &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), PackError> {
     let mut reader = Reader(bytes);
     let mut groups = Vec::new();
     let mut count: usize = 0;
     for _ in 0..reader.number::<usize>()? {
         let spans = reader.number::<usize>()?;
-        let mut parts = [&[][..]; 4];
-        for part in &mut parts {
-            let len = reader.number()?;
-            *part = reader.bytes(len)?;
-        }
         count = count.saturating_add(spans);
-        groups.push((spans, parts));
+        groups.push(spans);
     }
-    let trace_id = reader.bytes(16)?;
-    let ids = reader.bytes(count.saturating_mul(SpanId::LEN))?;
-    let ids: Vec<&[u8]> = ids.chunks_exact(SpanId::LEN).collect();
     let links = numbers(&mut reader, count)?;
-    let base = reader
+    let len = reader.number()?;
+    let symbols = Reader(reader.bytes(len)?);
+    let mut behind = Reader(tail);
+    let trace_id = behind.bytes(16)?;
+    let ids = behind.bytes(count.saturating_mul(SpanId::LEN))?;
+    let ids: Vec<&[u8]> = ids.chunks_exact(SpanId::LEN).collect();
+    let base = behind
         .bytes(8)?
         .first_chunk()
         .map_or(0, |base| u64::from_le_bytes(*base));
-    let times = numbers(&mut reader, 2 * count)?;
-    let len = reader.number()?;
-    let symbols = Reader(reader.bytes(len)?);
-    let spans = Spans {
+    let times = numbers(&mut behind, count.saturating_mul(2))?;
+    *tail = behind.0;
+    let mut spans = Spans {
         table,
         trace_id,
         ids,
@@ -322,7 +448,9 @@ pub(super) fn expand(table: &Table, bytes: &[u8], out: &mut Vec<u8>) -> Result<(
         symbols,
         literals: reader,
     };
-    let spans = write_groups(spans, &groups, out)?;
+    for count in groups {
+        spans.write_group(count, out)?;
+    }
     if spans.symbols.is_empty() && spans.literals.is_empty() {
         Ok(())
     } else {
@@ -337,32 +465,10 @@ fn numbers(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, PackError>
         .collect::<Result<_, _>>()?)
 }
 
-fn write_groups<'a>(
-    mut all: Spans<'a>,
-    groups: &[(usize, [&[u8]; 4])],
-    out: &mut Vec<u8>,
-) -> Result<Spans<'a>, PackError> {
-    let put = |out: &mut Vec<u8>, tag, part: &[u8]| {
-        if !part.is_empty() {
-            write::bytes(out, tag, part);
-        }
-    };
-    for (spans, [resource, resource_schema, scope, scope_schema]) in groups {
-        write::message(out, 1, |out| {
-            put(out, 1, resource);
-            write::message(out, 2, |out| {
-                put(out, 1, scope);
-                for _ in 0..*spans {
-                    write::message(out, 2, |out| all.write_next(out))?;
-                }
-                put(out, 3, scope_schema);
-                Ok::<(), PackError>(())
-            })?;
-            put(out, 3, resource_schema);
-            Ok::<(), PackError>(())
-        })?;
+fn put(out: &mut Vec<u8>, tag: u32, part: &[u8]) {
+    if !part.is_empty() {
+        write::bytes(out, tag, part);
     }
-    Ok(all)
 }
 
 /// The spans of a frame, to be written one after the other.
@@ -379,6 +485,47 @@ struct Spans<'a> {
 }
 
 impl Spans<'_> {
+    fn write_group(&mut self, spans: usize, out: &mut Vec<u8>) -> Result<(), PackError> {
+        let [resource, resource_schema, scope, scope_schema] = self.read_group()?;
+        write::message(out, 1, |out| {
+            put(out, 1, &resource);
+            write::message(out, 2, |out| {
+                put(out, 1, &scope);
+                for _ in 0..spans {
+                    write::message(out, 2, |out| self.write_next(out))?;
+                }
+                put(out, 3, &scope_schema);
+                Ok::<(), PackError>(())
+            })?;
+            put(out, 3, &resource_schema);
+            Ok::<(), PackError>(())
+        })
+    }
+
+    /// The four parts of the next group.
+    fn read_group(&mut self) -> Result<[Vec<u8>; 4], PackError> {
+        let (mut parts, mut part, mut last) = ([const { Vec::new() }; 4], 0, PART);
+        loop {
+            last = next_symbol(self.table, last, &mut self.symbols)?;
+            let bytes: &mut Vec<u8> = &mut parts[part];
+            match last {
+                END => return Ok(parts),
+                PART if part < 3 => part += 1,
+                RAW => {
+                    let len = self.literals.number()?;
+                    bytes.extend_from_slice(self.literals.bytes(len)?);
+                }
+                _ => match self.table.entry(last) {
+                    Some(Entry::Whole(whole)) => bytes.extend_from_slice(whole),
+                    _ => return Err(PackError::Frame("a symbol that no group has")),
+                },
+            }
+            if bytes.len() > FRAME_BYTES_MAX {
+                return Err(PackError::Frame("of a mad size"));
+            }
+        }
+    }
+
     fn write_next(&mut self, out: &mut Vec<u8>) -> Result<(), PackError> {
         let place = self.place;
         self.place += 1;

@@ -6,7 +6,7 @@ use super::*;
 use crate::conformance::NOW;
 use crate::conformance::build::{Span, set, span_id, trace};
 use crate::eval::matches;
-use crate::segment::{Heads, Record, Segment, SegmentBuilder, heads};
+use crate::segment::{Heads, Names, Record, Segment, SegmentBuilder, heads};
 use crate::walk::FilterRow;
 use crate::{Range, TextMatch, ValueMatch, summarize};
 use hoplog_model::{SpanStatus, Summary, TraceId};
@@ -22,33 +22,35 @@ fn row(n: u64, spans: &[Span]) -> Row {
     (summarize(trace(n), &spans), spans)
 }
 
-fn segment(rows: &[Row]) -> Segment {
-    let mut builder = SegmentBuilder::new();
+fn segment(rows: &[Row]) -> (Segment, Names) {
+    let (mut builder, mut names) = (SegmentBuilder::new(), Names::default());
     for (ordinal, (summary, spans)) in (0..).zip(rows) {
-        builder.push(ordinal, summary, spans);
+        builder.push(&mut names, ordinal, summary, spans);
     }
-    builder.finish()
+    (builder.finish(), names)
 }
 
-/// Files these names under [`OTHER`], as a store does that has too many.
-pub(crate) fn without_names(records: Vec<Record>, name: &str) -> Vec<Record> {
-    let mut kept: Vec<Record> = Vec::new();
-    for mut record in records {
-        if record.interface.name == name {
-            OTHER.clone_into(&mut record.interface.name);
+/// Files this name under [`OTHER`], as a store does that has too many.
+pub(crate) fn without_names(
+    records: Vec<Record>,
+    names: &Names,
+    name: &str,
+) -> Vec<(Interface, Record)> {
+    let mut kept: Vec<(Interface, Record)> = Vec::new();
+    for record in records {
+        let mut interface = names.interfaces()[record.interface as usize].clone();
+        if interface.name == name {
+            OTHER.clone_into(&mut interface.name);
         }
-        match kept
-            .iter_mut()
-            .find(|known| known.interface == record.interface)
-        {
-            Some(known) => {
+        match kept.iter_mut().find(|(known, _)| *known == interface) {
+            Some((_, known)) => {
                 let set = |bytes: &[u8]| RowSet::decode(bytes).unwrap();
                 known.rows = set(&known.rows).or(&set(&record.rows)).encode();
                 known.count += record.count;
                 known.errors += record.errors;
                 known.longest = known.longest.max(record.longest);
             }
-            None => kept.push(record),
+            None => kept.push((interface, record)),
         }
     }
     kept
@@ -64,12 +66,12 @@ struct Asked {
 
 impl Asked {
     fn of(rows: &[Row], forgotten: &str) -> Self {
-        let segment = segment(rows);
-        let records = without_names(segment.records.clone(), forgotten);
-        let interfaces = (1..).zip(records.iter().map(|record| record.interface.clone()));
+        let (segment, names) = segment(rows);
+        let records = without_names(segment.records.clone(), &names, forgotten);
+        let (interfaces, records): (Vec<_>, _) = records.into_iter().unzip();
         Self {
             heads: heads(&segment.heads).unwrap(),
-            interfaces: interfaces.collect(),
+            interfaces: (1..).zip(interfaces).collect(),
             records,
             segment,
         }

@@ -3,14 +3,16 @@
 use super::*;
 use crate::conformance::NOW;
 use crate::conformance::build::{Span, set, trace};
+use hoplog_model::Interface;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 type Sums = BTreeMap<(Interface, UnixNanos), Delta>;
 
-fn add(sums: &mut Sums, rollups: Rollups) {
-    for (interface, minute, delta) in rollups.finish() {
+fn add(sums: &mut Sums, names: &Names, rollups: Rollups) {
+    for (number, minute, delta) in rollups.finish() {
+        let interface = names.interfaces()[number as usize].clone();
         sums.entry((interface, minute)).or_default().merge(&delta);
     }
     sums.retain(|_, delta| !delta.is_zero());
@@ -40,22 +42,22 @@ proptest! {
     #[test]
     fn what_parts_change_adds_up_to_the_whole(parts in vec(vec(span(), 1..8), 1..6), left_out in vec(span(), 0..5)) {
         let left_out = unique(&left_out);
-        let (mut row, mut sums) = (SpanSet::new(), Sums::new());
+        let (mut row, mut sums, mut names) = (SpanSet::new(), Sums::new(), Names::default());
         for part in parts {
             // Ids may repeat within a part: a span added can give way at once.
             let absorbed = row.absorb(&set(trace(1), &part));
             let mut rollups = Rollups::new();
-            rollups.absorbed(&row, &absorbed);
-            add(&mut sums, rollups);
+            rollups.absorbed(&mut names, &row, &absorbed);
+            add(&mut sums, &names, rollups);
         }
         let mut rollups = Rollups::new();
-        rollups.add(&left_out, true);
-        add(&mut sums, rollups);
+        rollups.add(&mut names, &left_out, true);
+        add(&mut sums, &names, rollups);
 
         let (mut anew, mut expected) = (Rollups::new(), Sums::new());
-        anew.add(&row, false);
-        anew.add(&left_out, true);
-        add(&mut expected, anew);
+        anew.add(&mut names, &row, false);
+        anew.add(&mut names, &left_out, true);
+        add(&mut expected, &names, anew);
         prop_assert_eq!(&sums, &expected);
 
         let total = |of: fn(&Delta) -> i64| sums.values().map(of).sum::<i64>();
@@ -80,12 +82,13 @@ fn each_span_counts_in_its_minute_and_interface() {
             Span::root(3).at(NOW + 9, 700),
         ],
     );
-    let mut rollups = Rollups::new();
-    rollups.add(&spans, false);
+    let (mut rollups, mut names) = (Rollups::new(), Names::default());
+    rollups.add(&mut names, &spans, false);
     let found = rollups.finish();
     let figures: Vec<_> = found
         .iter()
-        .map(|(interface, at, delta)| {
+        .map(|(number, at, delta)| {
+            let interface = &names.interfaces()[*number as usize];
             (
                 interface.service.as_str(),
                 interface.name.as_str(),

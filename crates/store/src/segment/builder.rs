@@ -1,11 +1,13 @@
 //! Making a segment from the rows of a batch.
 
 use super::heads::Heads;
-use super::scan::scan;
+use super::scan::{EVENT, NAME, scan};
 use super::values::Keys;
-use super::{Names, Record, RowSet, Segment};
-use hoplog_model::{Interface, Sketch, SpanStatus, Summary};
-use hoplog_otlp::{Group, SpanHead, SpanRef, SpanSet};
+use super::{Field, Names, Record, RowSet, Segment};
+use crate::pack::{Attribute, Dictionary, Listener, Packer};
+use crate::rollup::Rollups;
+use hoplog_model::{Sketch, SpanStatus, Summary};
+use hoplog_otlp::{Group, SpanHead, SpanRef, SpanSet, SpanView};
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
 
@@ -13,10 +15,32 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct SegmentBuilder {
     heads: Heads,
-    names: Names,
-    records: Vec<RecordBuilder>,
+    spans: Vec<Filed>,
     keys: Keys,
     groups: FxHashSet<Arc<Group>>,
+}
+
+/// What a segment says of one span.
+#[derive(Debug, Clone, Copy)]
+struct Filed {
+    interface: u32,
+    ordinal: u16,
+    bucket: u16,
+    is_error: bool,
+    duration: u64,
+}
+
+impl Filed {
+    fn new(interface: u32, ordinal: u16, head: &SpanHead) -> Self {
+        let duration = head.duration();
+        Self {
+            interface,
+            ordinal,
+            bucket: Sketch::bucket(duration),
+            is_error: head.status == SpanStatus::Error,
+            duration,
+        }
+    }
 }
 
 impl SegmentBuilder {
@@ -26,8 +50,49 @@ impl SegmentBuilder {
     }
 
     /// Adds a row: all its spans, and the summary that stands in the row. Each ordinal once, below
-    /// [`super::ROWS_MAX`].
-    pub fn push(&mut self, ordinal: u16, summary: &Summary, spans: &SpanSet) {
+    /// [`super::ROWS_MAX`]. The same names for all rows.
+    pub fn push(&mut self, names: &mut Names, ordinal: u16, summary: &Summary, spans: &SpanSet) {
+        self.begin(ordinal, summary, spans);
+        for span in spans.iter() {
+            let interface = self.add_fields(names, span);
+            self.spans.push(Filed::new(interface, ordinal, span.head));
+        }
+    }
+
+    /// As [`SegmentBuilder::push`] of a new row, which is also packed and counted: each span is read once
+    /// for all three. The same dictionary for all rows.
+    pub fn pack(
+        &mut self,
+        names: &mut Names,
+        (ordinal, summary, spans): (u16, &Summary, &SpanSet),
+        (packer, dictionary): (&mut Packer, Option<&Dictionary>),
+        rollups: &mut Rollups,
+        frames: &mut Vec<u8>,
+    ) {
+        self.begin(ordinal, summary, spans);
+        let (filed, counted) = (self.spans.len(), rollups.len());
+        let mut reading = Reading {
+            names,
+            ordinal,
+            spans: &mut self.spans,
+            keys: &mut self.keys,
+            rollups,
+            name: &[],
+            has_events: false,
+        };
+        if packer.pack_aloud(dictionary, spans, &mut reading, frames) {
+            return;
+        }
+        self.spans.truncate(filed);
+        rollups.truncate(counted);
+        for span in spans.iter() {
+            let interface = self.add_fields(names, span);
+            self.spans.push(Filed::new(interface, ordinal, span.head));
+            rollups.count(interface, span.head, 1, false);
+        }
+    }
+
+    fn begin(&mut self, ordinal: u16, summary: &Summary, spans: &SpanSet) {
         self.heads.push(ordinal, summary);
         self.keys.add_trace_id(&summary.trace_id);
         for group in spans.groups() {
@@ -36,33 +101,24 @@ impl SegmentBuilder {
                 self.keys.add_all(group.attributes());
             }
         }
-        spans.iter().for_each(|span| self.add_span(ordinal, span));
     }
 
-    fn add_span(&mut self, ordinal: u16, span: SpanRef<'_>) {
+    /// Counts what a span has; returns the number of its interface.
+    fn add_fields(&mut self, names: &mut Names, span: SpanRef<'_>) -> u32 {
         self.keys.add_span_id(&span.head.span_id);
         let view = span.view();
         let scan = scan(span.raw, |field| self.keys.add_field(field));
         let (name, has_events) = match scan {
-            Some(scan) => (scan.name(), scan.has_events),
+            Some(scan) => (scan.name, scan.has_events),
             None => {
                 self.keys.add_all(view.attributes());
-                (view.name(), true)
+                (view.name_bytes(), true)
             }
         };
         if has_events {
-            let exceptions = view.events().filter(|event| event.name == "exception");
-            let told = |key: &str| key == "exception.type" || key == "exception.message";
-            let all = exceptions.flat_map(|event| event.attributes());
-            self.keys.add_all(all.filter(|(key, _)| told(key)));
+            add_exceptions(&mut self.keys, view);
         }
-        let number = self
-            .names
-            .number(&span.group.service, span.head.kind, &name);
-        if number == self.records.len() {
-            self.records.push(RecordBuilder::default());
-        }
-        self.records[number].add(ordinal, span.head);
+        names.number(&span.group.service, span.head.kind, name)
     }
 
     /// Rows added.
@@ -75,6 +131,16 @@ impl SegmentBuilder {
         self.heads.rows.is_empty()
     }
 
+    /// Gives rows other ordinals: each the one that stands at the place of its old one.
+    pub fn reorder(&mut self, ordinals: &[u16]) {
+        for row in &mut self.heads.rows {
+            row.ordinal = ordinals[usize::from(row.ordinal)];
+        }
+        for span in &mut self.spans {
+            span.ordinal = ordinals[usize::from(span.ordinal)];
+        }
+    }
+
     /// The segment. Records are by interface, filters by key.
     pub fn finish(mut self) -> Segment {
         let heads = self.heads.encode();
@@ -85,11 +151,13 @@ impl SegmentBuilder {
         };
         let (min_start, max_start) = bounds(|row| row.start);
         let (min_duration, max_duration) = bounds(|row| row.duration);
-        let named = self.names.into_interfaces().into_iter().zip(self.records);
-        let mut records: Vec<Record> = named
-            .map(|(interface, record)| record.finish(interface))
-            .collect();
-        records.sort_unstable_by(|a, b| a.interface.cmp(&b.interface));
+        self.spans
+            .sort_unstable_by_key(|span| (span.interface, span.ordinal));
+        let mut buckets = Vec::new();
+        let records = self
+            .spans
+            .chunk_by(|a, b| a.interface == b.interface)
+            .map(|spans| record(spans, &mut buckets));
         Segment {
             rows: u16::try_from(rows.len()).unwrap_or(u16::MAX),
             min_start,
@@ -97,47 +165,97 @@ impl SegmentBuilder {
             min_duration,
             max_duration,
             heads,
-            records,
+            records: records.collect(),
             filters: self.keys.finish(),
         }
     }
 }
 
-#[derive(Debug, Default)]
-struct RecordBuilder {
-    ordinals: Vec<u16>,
-    count: u32,
-    errors: u32,
-    longest: u64,
-    buckets: Vec<u16>,
+/// The record of the spans of one interface, which come by ordinal.
+fn record(spans: &[Filed], buckets: &mut Vec<u16>) -> Record {
+    buckets.clear();
+    buckets.extend(spans.iter().map(|span| span.bucket));
+    buckets.sort_unstable();
+    let mut sketch = Sketch::default();
+    for same in buckets.chunk_by(|a, b| a == b) {
+        sketch.add_bucket(same[0], same.len() as u64);
+    }
+    let mut encoded = Vec::new();
+    sketch.encode(&mut encoded);
+    let ordinals = spans.chunk_by(|a, b| a.ordinal == b.ordinal);
+    let count = |number: usize| u32::try_from(number).expect("rows and their spans are bounded");
+    Record {
+        interface: spans[0].interface,
+        rows: ordinals
+            .map(|row| row[0].ordinal)
+            .collect::<RowSet>()
+            .encode(),
+        count: count(spans.len()),
+        errors: count(spans.iter().filter(|span| span.is_error).count()),
+        longest: spans.iter().map(|span| span.duration).max().unwrap_or(0),
+        sketch: encoded,
+    }
 }
 
-impl RecordBuilder {
-    fn add(&mut self, ordinal: u16, head: &SpanHead) {
-        if self.ordinals.last() != Some(&ordinal) {
-            self.ordinals.push(ordinal);
+fn add_exceptions(keys: &mut Keys, span: SpanView<'_>) {
+    let exceptions = span.events().filter(|event| event.name == "exception");
+    let told = |key: &str| key == "exception.type" || key == "exception.message";
+    let all = exceptions.flat_map(|event| event.attributes());
+    keys.add_all(all.filter(|(key, _)| told(key)));
+}
+
+/// Hears of a row while it is packed.
+struct Reading<'b, 'a> {
+    names: &'b mut Names,
+    ordinal: u16,
+    spans: &'b mut Vec<Filed>,
+    keys: &'b mut Keys,
+    rollups: &'b mut Rollups,
+    /// Of the span that is being read.
+    name: &'a [u8],
+    has_events: bool,
+}
+
+impl<'a> Reading<'_, 'a> {
+    /// Takes a field that is no attribute; false if it is one.
+    fn take(&mut self, field: &Field<'a>) -> bool {
+        match field.key {
+            super::scan::ATTRIBUTE => return false,
+            NAME => self.name = field.payload,
+            EVENT => self.has_events = true,
+            _ => {}
         }
-        self.count += 1;
-        self.errors += u32::from(head.status == SpanStatus::Error);
-        self.longest = self.longest.max(head.duration());
-        self.buckets.push(Sketch::bucket(head.duration()));
+        true
+    }
+}
+
+impl<'a> Listener<'a> for Reading<'_, 'a> {
+    fn known(&mut self, symbol: u16, field: &Field<'a>) {
+        if !self.take(field) {
+            self.keys.add_known(symbol, field.whole);
+        }
     }
 
-    fn finish(mut self, interface: Interface) -> Record {
-        self.buckets.sort_unstable();
-        let mut sketch = Sketch::default();
-        for same in self.buckets.chunk_by(|a, b| a == b) {
-            sketch.add_bucket(same[0], same.len() as u64);
+    fn keyed(&mut self, symbol: u16, attribute: &Attribute<'a>, field: &Field<'a>) {
+        self.keys.add_keyed(symbol, attribute, field.whole);
+    }
+
+    fn other(&mut self, field: &Field<'a>) {
+        if !self.take(field) {
+            self.keys.add_field(field.whole);
         }
-        let mut encoded = Vec::new();
-        sketch.encode(&mut encoded);
-        Record {
-            interface,
-            rows: self.ordinals.into_iter().collect::<RowSet>().encode(),
-            count: self.count,
-            errors: self.errors,
-            longest: self.longest,
-            sketch: encoded,
+    }
+
+    fn end(&mut self, span: SpanRef<'a>) {
+        self.keys.add_span_id(&span.head.span_id);
+        if std::mem::take(&mut self.has_events) {
+            add_exceptions(self.keys, span.view());
         }
+        let name = std::mem::take(&mut self.name);
+        let service = &span.group.service;
+        let interface = self.names.number(service, span.head.kind, name);
+        self.spans
+            .push(Filed::new(interface, self.ordinal, span.head));
+        self.rollups.count(interface, span.head, 1, false);
     }
 }

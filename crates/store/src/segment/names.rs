@@ -6,9 +6,9 @@ use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use twox_hash::XxHash3_64;
 
-/// Interfaces met so far, numbered from 0.
+/// Interfaces met so far, numbered from 0: those of one batch, or of many.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub struct Names {
     interfaces: Vec<Interface>,
     by_hash: FxHashMap<u64, u32>,
     services: FxHashMap<Arc<str>, u32>,
@@ -17,33 +17,36 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    /// The number of this interface. A name that is too long counts as [`OTHER`].
-    pub(crate) fn number(&mut self, service: &Arc<str>, kind: SpanKind, name: &str) -> usize {
-        let name = if name.len() > NAME_BYTES_MAX {
-            OTHER
-        } else {
-            name
-        };
+    /// The number of this interface; `name` as sent, UTF-8 or not. A name that is too long counts as
+    /// [`OTHER`].
+    pub fn number(&mut self, service: &Arc<str>, kind: SpanKind, name: &[u8]) -> u32 {
         let seed = u64::from(self.service(service)) << 8 | u64::from(kind.to_wire());
-        let mut hash = XxHash3_64::oneshot_with_seed(seed, name.as_bytes());
+        let mut hash = XxHash3_64::oneshot_with_seed(seed, name);
         // Two interfaces with one hash: the second stands at the next free one.
         while let Some(number) = self.by_hash.get(&hash) {
             let found = &self.interfaces[*number as usize];
-            if found.kind == kind && found.name == name && *found.service == **service {
-                return *number as usize;
+            let is_name = found.name.as_bytes() == name;
+            if is_name && found.kind == kind && *found.service == **service {
+                return *number;
             }
             hash = hash.wrapping_add(1);
         }
-        let number = self.interfaces.len();
-        self.by_hash.insert(
-            hash,
-            u32::try_from(number).expect("each takes more than a byte"),
-        );
-        let service = service.as_ref().to_owned();
+        // What is here already needs none of this.
+        let text = String::from_utf8_lossy(name);
+        let text = if text.len() > NAME_BYTES_MAX {
+            OTHER
+        } else {
+            &text
+        };
+        if text.as_bytes() != name {
+            return self.number(service, kind, text.as_bytes());
+        }
+        let number = u32::try_from(self.interfaces.len()).expect("each takes more than a byte");
+        self.by_hash.insert(hash, number);
         self.interfaces.push(Interface {
-            service,
+            service: service.as_ref().to_owned(),
             kind,
-            name: name.to_owned(),
+            name: text.to_owned(),
         });
         number
     }
@@ -64,7 +67,7 @@ impl Names {
     }
 
     /// The interfaces by number.
-    pub(crate) fn into_interfaces(self) -> Vec<Interface> {
-        self.interfaces
+    pub fn interfaces(&self) -> &[Interface] {
+        &self.interfaces
     }
 }

@@ -2,24 +2,17 @@
 //! without reading them.
 
 use hoplog_otlp::SpanRef;
-use std::borrow::Cow;
 
-const NAME: u64 = 5 << 3 | 2;
-const ATTRIBUTE: u64 = 9 << 3 | 2;
-const EVENT: u64 = 11 << 3 | 2;
+pub(super) const NAME: u64 = 5 << 3 | 2;
+pub(super) const ATTRIBUTE: u64 = 9 << 3 | 2;
+pub(super) const EVENT: u64 = 11 << 3 | 2;
 
 /// What a pass found.
 #[derive(Debug, Default)]
 pub(super) struct Scan<'a> {
-    name: &'a [u8],
+    pub(super) name: &'a [u8],
     /// Whether there is any event.
     pub(super) has_events: bool,
-}
-
-impl<'a> Scan<'a> {
-    pub(super) fn name(&self) -> Cow<'a, str> {
-        String::from_utf8_lossy(self.name)
-    }
 }
 
 /// One field of a message, groups aside.
@@ -35,30 +28,34 @@ pub(crate) struct Field<'a> {
 
 /// Passes over a message and shows each field. None if there is something out of the ordinary,
 /// such as groups.
+#[inline]
 pub(crate) fn fields<'a>(message: &'a [u8], mut show: impl FnMut(Field<'a>)) -> Option<()> {
     let mut rest = message;
     while !rest.is_empty() {
         let start = rest;
         let key = varint(&mut rest)?;
-        let value = rest;
-        let (payload, after) = match key & 7 {
-            0 => {
-                varint(&mut rest)?;
-                (&value[..value.len() - rest.len()], rest)
-            }
-            1 => rest.split_at_checked(8)?,
+        let head = start.len() - rest.len();
+        let (prefix, len) = match key & 7 {
             2 => {
+                let behind_key = rest.len();
                 let len = usize::try_from(varint(&mut rest)?).ok()?;
-                rest.split_at_checked(len)?
+                (head + behind_key - rest.len(), len)
             }
-            5 => rest.split_at_checked(4)?,
+            0 => {
+                let behind_key = rest.len();
+                varint(&mut rest)?;
+                (head, behind_key - rest.len())
+            }
+            1 => (head, 8),
+            5 => (head, 4),
             _ => return None,
         };
+        let (whole, after) = start.split_at_checked(prefix.checked_add(len)?)?;
         rest = after;
         show(Field {
             key,
-            whole: &start[..start.len() - after.len()],
-            payload,
+            whole,
+            payload: &whole[prefix..],
         });
     }
     Some(())
@@ -77,7 +74,18 @@ pub(super) fn scan<'a>(raw: &'a [u8], mut attribute: impl FnMut(&'a [u8])) -> Op
     Some(scan)
 }
 
+#[inline]
 fn varint(rest: &mut &[u8]) -> Option<u64> {
+    // Nearly all are of one byte.
+    if let Some((byte @ 0..0x80, after)) = rest.split_first() {
+        *rest = after;
+        return Some(u64::from(*byte));
+    }
+    long_varint(rest)
+}
+
+#[cold]
+fn long_varint(rest: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for (index, byte) in rest.iter().take(10).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * index);
@@ -89,7 +97,7 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// The span's name.
-pub(crate) fn name(span: SpanRef<'_>) -> Cow<'_, str> {
-    scan(span.raw, |_| {}).map_or_else(|| span.view().name(), |scan| scan.name())
+/// The span's name as sent.
+pub(crate) fn name(span: SpanRef<'_>) -> &[u8] {
+    scan(span.raw, |_| {}).map_or_else(|| span.view().name_bytes(), |scan| scan.name)
 }

@@ -6,7 +6,7 @@ use crate::conformance::build::{Span, set, trace};
 use crate::filter;
 use crate::plan::tests::questions::spans;
 use crate::summarize;
-use hoplog_model::{Sketch, SpanStatus};
+use hoplog_model::{Sketch, SpanKind, SpanStatus};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ proptest! {
             .map(|(ordinal, of)| {
                 let spans = set(trace(9), &of.of(9));
                 let summary = summarize(trace(9), &spans);
-                builder.push(*ordinal, &summary, &spans);
+                builder.push(&mut Names::default(), *ordinal, &summary, &spans);
                 (*ordinal, summary)
             })
             .collect();
@@ -61,7 +61,12 @@ fn a_code_too_long_for_a_head_is_not_taken_for_none() {
         &[Span::root(1).with("http.response.status_code", long.as_str())],
     );
     let mut builder = SegmentBuilder::new();
-    builder.push(3, &summarize(trace(1), &spans), &spans);
+    builder.push(
+        &mut Names::default(),
+        3,
+        &summarize(trace(1), &spans),
+        &spans,
+    );
     assert_eq!(
         heads(&builder.finish().heads).unwrap().rows[0].code,
         Code::Long
@@ -70,7 +75,7 @@ fn a_code_too_long_for_a_head_is_not_taken_for_none() {
 
 #[test]
 fn a_record_counts_the_spans_of_its_interface() {
-    let mut builder = SegmentBuilder::new();
+    let (mut builder, mut names) = (SegmentBuilder::new(), Names::default());
     for (ordinal, n) in [(4, 1), (9, 2)] {
         let spans = [
             Span::root(1).at(NOW, 50),
@@ -78,19 +83,18 @@ fn a_record_counts_the_spans_of_its_interface() {
             Span::child(3, 1).service("bank").at(NOW, 5),
         ];
         let spans = set(trace(n), &spans);
-        builder.push(ordinal, &summarize(trace(n), &spans), &spans);
+        builder.push(&mut names, ordinal, &summarize(trace(n), &spans), &spans);
     }
     let segment = builder.finish();
-    let [bank, shop] = &segment.records[..] else {
+    let [shop, bank] = &segment.records[..] else {
         panic!("two interfaces: {segment:?}")
     };
-    assert_eq!(
-        (
-            bank.interface.service.as_str(),
-            shop.interface.service.as_str()
-        ),
-        ("bank", "shop")
-    );
+    let service = |record: &Record| {
+        names.interfaces()[record.interface as usize]
+            .service
+            .clone()
+    };
+    assert_eq!([service(bank), service(shop)], ["bank", "shop"]);
     assert_eq!((bank.count, bank.errors, bank.longest), (4, 2, 20));
     assert_eq!((shop.count, shop.errors, shop.longest), (2, 0, 50));
     assert_eq!(
@@ -117,9 +121,9 @@ fn a_filter_per_key_holds_the_values_of_spans_resources_and_exceptions() {
         .exception("Oops", "it broke")
         .status(SpanStatus::Error);
     let spans = set(trace(1), &[span]);
-    let mut builder = SegmentBuilder::new();
-    builder.push(0, &summarize(trace(1), &spans), &spans);
-    builder.push(1, &summarize(trace(2), &spans), &spans);
+    let (mut builder, mut names) = (SegmentBuilder::new(), Names::default());
+    builder.push(&mut names, 0, &summarize(trace(1), &spans), &spans);
+    builder.push(&mut names, 1, &summarize(trace(2), &spans), &spans);
     let filters = builder.finish().filters;
     let keys: Vec<(&str, u32)> = filters.iter().map(|f| (f.key.as_str(), f.values)).collect();
     let expected = [
@@ -158,9 +162,57 @@ fn a_name_too_long_is_filed_under_other() {
         trace(1),
         &[Span::root(1).name(&"n".repeat(NAME_BYTES_MAX + 1))],
     );
-    let mut builder = SegmentBuilder::new();
-    builder.push(0, &summarize(trace(1), &spans), &spans);
-    assert_eq!(builder.finish().records[0].interface.name, OTHER);
+    let (mut builder, mut names) = (SegmentBuilder::new(), Names::default());
+    builder.push(&mut names, 0, &summarize(trace(1), &spans), &spans);
+    assert_eq!(builder.finish().records.len(), 1);
+    assert_eq!(names.interfaces()[0].name, OTHER);
+}
+
+#[test]
+fn rows_can_change_places() {
+    let (mut builder, mut names) = (SegmentBuilder::new(), Names::default());
+    for (ordinal, n) in [(0, 1), (1, 2)] {
+        let spans = set(
+            trace(n),
+            &[Span::root(1).at(NOW + n, n).name(&n.to_string())],
+        );
+        builder.push(&mut names, ordinal, &summarize(trace(n), &spans), &spans);
+    }
+    builder.reorder(&[1, 0]);
+    let segment = builder.finish();
+    let starts = heads(&segment.heads)
+        .unwrap()
+        .rows
+        .into_iter()
+        .map(|row| row.start);
+    assert_eq!(starts.collect::<Vec<_>>(), [NOW + 2, NOW + 1]);
+    let rows = |record: &Record| {
+        RowSet::decode(&record.rows)
+            .unwrap()
+            .iter()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        segment.records.iter().map(rows).collect::<Vec<_>>(),
+        [[1], [0]]
+    );
+}
+
+#[test]
+fn names_that_are_no_text_or_too_long_are_known_again() {
+    let mut names = Names::default();
+    let long = [b'n'; NAME_BYTES_MAX + 1];
+    let all: [&[u8]; 3] = [b"ok", b"\xff", &long];
+    let service: std::sync::Arc<str> = "shop".into();
+    let mut number = |name| names.number(&service, SpanKind::Server, name);
+    assert_eq!(all.map(&mut number), [0, 1, 2]);
+    assert_eq!(all.map(number), [0, 1, 2]);
+    let names: Vec<&str> = names
+        .interfaces()
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect();
+    assert_eq!(names, ["ok", "\u{fffd}", OTHER]);
 }
 
 #[test]
@@ -182,10 +234,11 @@ fn a_span_out_of_the_ordinary_is_read_by_its_view() {
     let raw = [span.raw, &[0xa3, 1, 0xa4, 1, 5 << 3 | 2, 1, b'z']].concat();
     odd = hoplog_otlp::SpanSet::new();
     odd.push(&group, head, &raw);
-    let mut builder = SegmentBuilder::new();
-    builder.push(0, &summarize(trace(1), &odd), &odd);
+    let (mut builder, mut names) = (SegmentBuilder::new(), Names::default());
+    builder.push(&mut names, 0, &summarize(trace(1), &odd), &odd);
     let segment = builder.finish();
-    assert_eq!(segment.records[0].interface.name, "z");
+    assert_eq!(segment.records.len(), 1);
+    assert_eq!(names.interfaces()[0].name, "z");
     assert!(segment.filters.iter().any(|filter| filter.key == "k"));
-    assert_eq!(name(odd.get(0).unwrap()), "z");
+    assert_eq!(name(odd.get(0).unwrap()), b"z");
 }

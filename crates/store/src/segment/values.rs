@@ -1,8 +1,9 @@
 //! Which values each attribute key has in a segment.
 
-use super::{KEY_BYTES_MAX, KEYS_MAX, KeyFilter, OTHER, SPAN_ID, TRACE_ID};
+use super::{KEY_BYTES_MAX, KEYS_MAX, KeyFilter, OTHER, Reader, SPAN_ID, TRACE_ID};
 use crate::eval::number;
 use crate::filter;
+use crate::pack::{Attribute, INT, TEXT};
 use hoplog_model::{SpanId, TraceId};
 use hoplog_otlp::{SpanView, Value};
 use rustc_hash::FxHashMap;
@@ -35,6 +36,19 @@ pub(super) struct Keys {
     /// Hashes of the keys there was no room for.
     others: Vec<u64>,
     seen: Vec<u64>,
+    /// By symbol of the dictionary in use.
+    symbols: Vec<Symbol>,
+}
+
+/// What is known of a symbol's field.
+#[derive(Debug, Clone, Copy, Default)]
+enum Symbol {
+    #[default]
+    New,
+    /// The whole field is counted, or there was no room for its key.
+    Counted,
+    /// Its key's number.
+    Key(usize),
 }
 
 impl Default for Keys {
@@ -45,6 +59,7 @@ impl Default for Keys {
             by_hash: FxHashMap::default(),
             others,
             seen: vec![0; SEEN],
+            symbols: Vec::new(),
         };
         [TRACE_ID, SPAN_ID].iter().for_each(|key| {
             keys.number(key);
@@ -68,6 +83,46 @@ impl Keys {
         if !remember(&mut self.seen, hash) {
             self.add_all(SpanView(field).attributes());
         }
+    }
+
+    /// Counts an attribute that is always the same for this symbol.
+    pub(super) fn add_known(&mut self, symbol: u16, field: &[u8]) {
+        if matches!(self.symbol(symbol), Symbol::New) {
+            self.symbols[usize::from(symbol)] = Symbol::Counted;
+            self.add_field(field);
+        }
+    }
+
+    /// Counts an attribute whose key and kind are always the same for this symbol.
+    pub(super) fn add_keyed(&mut self, symbol: u16, attribute: &Attribute<'_>, field: &[u8]) {
+        let known = match self.symbol(symbol) {
+            Symbol::New => {
+                let key = String::from_utf8_lossy(attribute.key);
+                let key = self.number(&key).map_or(Symbol::Counted, Symbol::Key);
+                self.symbols[usize::from(symbol)] = key;
+                key
+            }
+            known => known,
+        };
+        let Symbol::Key(key) = known else { return };
+        match attribute.kind {
+            TEXT if attribute.value[1..].is_ascii() && attribute.value[0] < 0x80 => {
+                self.keys[key].add_ascii(&attribute.value[1..]);
+            }
+            INT => {
+                let number = Reader(attribute.value).varint().unwrap_or_default();
+                self.keys[key].add(&Value::Int(number.cast_signed()));
+            }
+            _ => self.add_field(field),
+        }
+    }
+
+    fn symbol(&mut self, symbol: u16) -> Symbol {
+        let place = usize::from(symbol);
+        if place >= self.symbols.len() {
+            self.symbols.resize(place + 1, Symbol::New);
+        }
+        self.symbols[place]
     }
 
     /// Counts these attributes.
@@ -161,6 +216,16 @@ impl Key {
             if !matches!(value, Value::Int(small) if small.unsigned_abs() < 1 << 53) {
                 self.add_hash(value_hash(number_text(number).as_bytes()));
             }
+        }
+    }
+
+    fn add_ascii(&mut self, text: &[u8]) {
+        if self.add_hash(value_hash(text))
+            && let Ok(text) = std::str::from_utf8(text)
+            && let Some(number) = number(&Value::Str(text.as_bytes()))
+        {
+            self.add_number(number);
+            self.add_hash(value_hash(number_text(number).as_bytes()));
         }
     }
 

@@ -4,7 +4,11 @@ use super::*;
 use crate::conformance::NOW;
 use crate::conformance::build::{Span, set, span_id, trace};
 use crate::pack::table::ENTRIES;
+use crate::pack::{Dictionary, Packer};
 use crate::plan::tests::questions::{Spans, spans};
+use crate::rollup::Rollups;
+use crate::segment::{Names, SegmentBuilder};
+use crate::summarize;
 use hoplog_model::{SpanKind, SpanStatus};
 use hoplog_otlp::SpanHead;
 use proptest::collection::vec;
@@ -27,8 +31,8 @@ fn table(sets: &[SpanSet]) -> Table {
     // Half of it, so that some fields are not known.
     let entries: Vec<Vec<u8>> = entries.into_iter().step_by(2).collect();
     let mut table = Table::new(&entries);
-    table.expect(END, vec![ENTRIES, TIMES]);
-    table.expect(TIMES, vec![END, ENTRIES + 1]);
+    table.expect(END, &[ENTRIES, TIMES]);
+    table.expect(TIMES, &[END, ENTRIES + 1]);
     table
 }
 
@@ -38,11 +42,22 @@ fn traces(spans: &SpanSet) -> Vec<u8> {
     raw
 }
 
-fn squeezed(table: &Table, spans: &SpanSet) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    Columns::default().squeeze(table, spans, |_| true, &mut out)?;
+/// What is compressed, without the mark, and what is not.
+type Squeezed = (Vec<u8>, Vec<u8>);
+
+fn squeezed(table: &Table, spans: &SpanSet) -> Option<Squeezed> {
+    let (mut out, mut tail) = (Vec::new(), Vec::new());
+    let into = (&mut out, &mut tail);
+    Columns::default().squeeze(table, spans, |_| true, &mut (), into)?;
     assert_eq!(out[0], MARK);
-    Some(out[1..].to_vec())
+    Some((out[1..].to_vec(), tail))
+}
+
+fn expanded(table: &Table, (bytes, tail): &Squeezed) -> Result<Vec<u8>, PackError> {
+    let (mut raw, mut tail) = (Vec::new(), tail.as_slice());
+    expand(table, bytes, &mut tail, &mut raw)?;
+    assert!(tail.is_empty(), "all of the tail is read");
+    Ok(raw)
 }
 
 fn sets(all: &[Spans]) -> Vec<SpanSet> {
@@ -58,9 +73,7 @@ proptest! {
         let table = table(&sets(&known));
         for spans in sets(&all) {
             let squeezed = squeezed(&table, &spans).expect("nothing out of the ordinary");
-            let mut raw = Vec::new();
-            expand(&table, &squeezed, &mut raw).unwrap();
-            prop_assert_eq!(raw, traces(&spans));
+            prop_assert_eq!(expanded(&table, &squeezed).unwrap(), traces(&spans));
         }
     }
 
@@ -81,9 +94,7 @@ proptest! {
         }
         let table = table(std::slice::from_ref(&spans));
         if let Some(squeezed) = squeezed(&table, &odd) {
-            let mut raw = Vec::new();
-            expand(&table, &squeezed, &mut raw).unwrap();
-            prop_assert_eq!(raw, traces(&odd));
+            prop_assert_eq!(expanded(&table, &squeezed).unwrap(), traces(&odd));
         }
     }
 
@@ -91,11 +102,46 @@ proptest! {
     fn damage_is_refused_or_gives_other_spans(spans in spans(), place in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let spans = set(trace(1), &spans.of(1));
         let table = table(std::slice::from_ref(&spans));
-        let mut squeezed = squeezed(&table, &spans).unwrap();
-        let index = place.index(squeezed.len());
-        squeezed[index] = byte;
-        let _ = expand(&table, &squeezed, &mut Vec::new());
-        prop_assert!(expand(&table, &squeezed[..index], &mut Vec::new()).is_err());
+        let (whole, tail) = squeezed(&table, &spans).unwrap();
+        let index = place.index(whole.len());
+        let mut damaged = whole.clone();
+        damaged[index] = byte;
+        let _ = expand(&table, &damaged, &mut tail.as_slice(), &mut Vec::new());
+        prop_assert!(expand(&table, &whole[..index], &mut tail.as_slice(), &mut Vec::new()).is_err());
+        let mut short = &tail[..place.index(tail.len())];
+        prop_assert!(expand(&table, &whole, &mut short, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn what_is_noted_while_packing_is_what_is_noted_otherwise(
+        known in vec(spans(), 0..4),
+        all in vec(spans(), 1..5),
+        odd in any::<prop::sample::Index>(),
+    ) {
+        let mut rows = sets(&all);
+        let dictionary = Dictionary::with_table(&table(&[sets(&known), rows.clone()].concat()));
+        // One row ends with a span that cannot be squeezed.
+        let (index, span) = (odd.index(rows.len()), raw_span(&[0xa3, 1, 0xa4, 1]));
+        let mut head = *span.get(0).unwrap().head;
+        head.span_id = span_id(77);
+        let group = rows[index].get(0).unwrap().group.clone();
+        rows[index].push(&group, head, span.get(0).unwrap().raw);
+
+        let (mut names, mut packer) = (Names::default(), Packer::new());
+        let (mut apart, mut rollups_apart, mut frames_apart) = Default::default();
+        let (mut at_once, mut rollups_at_once, mut frames_at_once) = Default::default();
+        for (ordinal, spans) in (0..).zip(&rows) {
+            let summary = summarize(trace(1), spans);
+            SegmentBuilder::push(&mut apart, &mut names, ordinal, &summary, spans);
+            Rollups::add(&mut rollups_apart, &mut names, spans, false);
+            packer.pack(Some(&dictionary), spans, &mut frames_apart);
+            let (row, packing) = ((ordinal, &summary, spans), (&mut packer, Some(&dictionary)));
+            let (rollups, frames) = (&mut rollups_at_once, &mut frames_at_once);
+            SegmentBuilder::pack(&mut at_once, &mut names, row, packing, rollups, frames);
+        }
+        prop_assert_eq!(at_once.finish(), apart.finish());
+        prop_assert_eq!(rollups_at_once.finish(), rollups_apart.finish());
+        prop_assert_eq!(frames_at_once, frames_apart);
     }
 
     #[test]
@@ -162,11 +208,13 @@ fn an_attribute_written_otherwise_is_kept_as_it_is() {
         &[0x4a, 0],
     ] {
         let spans = raw_span(&[raw, odd].concat());
-        let mut back = Vec::new();
-        match squeezed(&table, &spans) {
-            Some(squeezed) => expand(&table, &squeezed, &mut back).unwrap(),
-            None => continue,
-        }
-        assert_eq!(back, traces(&spans), "{odd:?}");
+        let Some(squeezed) = squeezed(&table, &spans) else {
+            continue;
+        };
+        assert_eq!(
+            expanded(&table, &squeezed).unwrap(),
+            traces(&spans),
+            "{odd:?}"
+        );
     }
 }

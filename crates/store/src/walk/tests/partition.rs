@@ -2,7 +2,7 @@
 
 use super::super::{FilterRow, PackedRow, PartitionBounds, RecordRow, SegmentHead, SegmentSource};
 use crate::pack::{Dictionaries, Packer, Unpacker};
-use crate::segment::{KeyFilter, Segment, SegmentBuilder};
+use crate::segment::{KeyFilter, Names, Segment, SegmentBuilder};
 use crate::{Filed, Sort, StoreError, StoredRequest, summarize};
 use async_trait::async_trait;
 use hoplog_model::{Flags, Interface, RowId, TraceId, UnixNanos};
@@ -62,7 +62,7 @@ impl MemoryPartition {
 impl State {
     fn flush(&mut self, parts: &[(TraceId, SpanSet)]) {
         let number = i64::try_from(self.segments.len()).unwrap() + 1;
-        let mut builder = SegmentBuilder::new();
+        let (mut builder, mut names) = (SegmentBuilder::new(), Names::default());
         for (ordinal, (trace_id, part)) in (0..).zip(parts) {
             let old = self
                 .by_trace
@@ -83,7 +83,7 @@ impl State {
                 capped_spans: 0,
             }
             .apply(&mut summary);
-            builder.push(ordinal, &summary, &spans);
+            builder.push(&mut names, ordinal, &summary, &spans);
             let mut frames = Vec::new();
             Packer::new().pack(None, &spans, &mut frames);
             let row = RowId::new(number, ordinal);
@@ -101,10 +101,10 @@ impl State {
                 },
             );
         }
-        self.add(number, builder.finish());
+        self.add(number, builder.finish(), &names);
     }
 
-    fn add(&mut self, number: i64, segment: Segment) {
+    fn add(&mut self, number: i64, segment: Segment, names: &Names) {
         self.segments.push(SegmentHead {
             segment: number,
             min_start: segment.min_start,
@@ -114,14 +114,12 @@ impl State {
             heads: segment.heads,
         });
         for record in segment.records {
-            let known = self
-                .interfaces
-                .iter()
-                .find(|(_, known)| *known == record.interface);
+            let named = &names.interfaces()[record.interface as usize];
+            let known = self.interfaces.iter().find(|(_, known)| known == named);
             let interface = known.map(|(number, _)| *number);
             let interface = interface.unwrap_or_else(|| {
                 let number = i64::try_from(self.interfaces.len()).unwrap() + 1;
-                self.interfaces.push((number, record.interface));
+                self.interfaces.push((number, named.clone()));
                 number
             });
             self.records.push(RecordRow {
