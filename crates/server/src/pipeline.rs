@@ -90,6 +90,7 @@ impl Pipeline for RunningPipeline {
             open_bytes: assembled.open_bytes as u64,
             inbox_bytes: inbox.disk_bytes,
             inbox_damaged: inbox.corrupt_records,
+            rows_merged: assembled.merged_rows,
             newest_committed: (assembled.newest_span > 0).then_some(assembled.newest_span),
         }
     }

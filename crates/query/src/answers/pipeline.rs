@@ -84,6 +84,8 @@ pub struct PipelineReport {
     pub inbox_bytes: u64,
     /// Inbox records that are damaged and were passed over.
     pub inbox_damaged: u64,
+    /// Later parts of requests that were merged into the row of an earlier part, since the start.
+    pub rows_merged: u64,
     /// When the newest span that readers can see was received; none if nothing was yet.
     pub newest_committed: Option<UnixNanos>,
 }

@@ -56,6 +56,7 @@ impl Pipeline for StubPipeline {
             open_bytes: 900,
             inbox_bytes: 4_096,
             inbox_damaged: 0,
+            rows_merged: 2,
             newest_committed: Some(NOW - 1_400 * MS),
         }
     }

@@ -62,6 +62,12 @@ pub(super) fn write(
         &[],
         pipeline.inbox_damaged,
     );
+    page.head(
+        "hoplog_rows_merged_total",
+        "counter",
+        "Later parts of requests merged into a row written before",
+    );
+    page.line("hoplog_rows_merged_total", &[], pipeline.rows_merged);
     if let Some(at) = pipeline.newest_committed {
         let seconds = format!("{}.{:09}", at / 1_000_000_000, at % 1_000_000_000);
         let help = "When the newest readable span was received";

@@ -374,6 +374,7 @@ pub(super) static EN: Messages = Messages {
     open_bytes: "Memory they take",
     inbox_bytes: "Inbox on disk",
     inbox_damaged: "Damaged inbox records",
+    rows_merged: "Later parts merged into rows",
     newest_span: "Newest readable span",
     never: "never",
     store: "Store",

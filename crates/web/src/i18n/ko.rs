@@ -374,6 +374,7 @@ pub(super) static KO: Messages = Messages {
     open_bytes: "사용 메모리",
     inbox_bytes: "디스크의 수신함",
     inbox_damaged: "손상된 수신함 기록",
+    rows_merged: "기존 행에 합친 늦은 부분",
     newest_span: "읽을 수 있는 최신 스팬",
     never: "없음",
     store: "저장소",

@@ -271,6 +271,10 @@ fn way(report: &PipelineReport, reader: &Reader) -> Vec<Pair> {
             value: format::count(report.inbox_damaged),
         },
         Pair {
+            label: t.rows_merged,
+            value: format::count(report.rows_merged),
+        },
+        Pair {
             label: t.newest_span,
             value: newest,
         },
