@@ -65,6 +65,7 @@ impl Pipeline for RunningPipeline {
             .map(|(reason, refused)| reason_count(reason, refused.count))
             .collect();
         overloads.push(reason_count("slowed_down", received.slowed));
+        overloads.push(reason_count("cut_off", received.cut_off));
         overloads.extend(
             inbox
                 .fenced
