@@ -57,6 +57,8 @@ pub struct Worker {
     last_write: UnixNanos,
     last_checkpoint: UnixNanos,
     recorded: Position,
+    /// Spans from behind the recovered checkpoint that the store or the dead letters have.
+    stored_beyond: u64,
 }
 
 type Writing = Pin<Box<dyn Future<Output = Result<Written, StoreError>> + Send>>;
@@ -67,6 +69,7 @@ impl Worker {
         let now = parts.clock.now();
         parts.open.lock().stats.dead_lettered = parts.dead.spans();
         Self {
+            stored_beyond: stored_beyond(&parts),
             parts,
             pending: Vec::new(),
             last_write: now,
@@ -82,7 +85,11 @@ impl Worker {
             self.push(&record);
             self.make_room().await;
         }
-        self.parts.open.lock().assembler.replay_done();
+        let mut state = self.parts.open.lock();
+        state.assembler.replay_done();
+        state.stats.lost_but_stored = self
+            .stored_beyond
+            .saturating_sub(state.stats.replayed_spans);
     }
 
     /// Works until `stop` is true and everything the inbox holds is in the store (or the store does
@@ -306,8 +313,8 @@ impl Worker {
         if position <= self.recorded {
             return;
         }
-        let totals = self.parts.inbox.totals_at(position);
-        let inbox_totals = serde_json::to_vec(&totals).expect("numbers always become JSON");
+        let account = self.parts.reader.account_at(position);
+        let inbox_totals = serde_json::to_vec(&account).expect("numbers always become JSON");
         let checkpoint = Checkpoint {
             position,
             inbox_totals,
@@ -358,6 +365,15 @@ impl Worker {
         }
         true
     }
+}
+
+/// All before the checkpoint that was not lost is in the store or the dead letters; what they have
+/// more lay behind it.
+fn stored_beyond(parts: &WorkerParts) -> u64 {
+    let account = parts.reader.account_at(parts.reader.position());
+    let stats = &parts.open.lock().stats;
+    (stats.books.total() + stats.dead_lettered + account.lost.accepted())
+        .saturating_sub(account.totals.accepted())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::{Config, Receiver, router};
 use ::http::StatusCode;
 use bytes::Bytes;
-use hoplog_inbox::{Inbox, Reader, Totals};
+use hoplog_inbox::{Account, Inbox, Reader};
 use hoplog_model::{Position, SystemClock};
 use hoplog_otlp::Sliced;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -39,7 +39,7 @@ impl Server {
             folder.path(),
             inbox_config,
             Position::default(),
-            Totals::default(),
+            Account::default(),
         )
         .unwrap();
         let receiver = Receiver::new(inbox, config, Arc::new(SystemClock));

@@ -30,15 +30,17 @@ impl Pipeline for RunningPipeline {
         let inbox = self.inbox.stats();
         let received = inbox.totals.accepted() + inbox.totals.rejected();
         let written = assembled.books;
-        let dead_lettered = assembled.dead_lettered + inbox.lost.accepted();
-        let done = written.total() + inbox.totals.rejected() + dead_lettered;
+        let lost = inbox.lost.accepted();
+        let lost = lost.saturating_sub(assembled.lost_but_stored);
+        let done = written.total() + inbox.totals.rejected() + assembled.dead_lettered + lost;
         BooksAnswer {
             received,
             stored: written.stored,
             duplicate: written.duplicate,
             left_out: written.left_out,
             rejected: inbox.totals.rejected(),
-            dead_lettered,
+            dead_lettered: assembled.dead_lettered,
+            lost,
             waiting: received.saturating_sub(done),
         }
     }

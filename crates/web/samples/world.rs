@@ -36,6 +36,7 @@ impl Pipeline for StubPipeline {
             left_out: 640,
             rejected: 17,
             dead_lettered: 0,
+            lost: 0,
             waiting: 554,
         }
     }

@@ -3,7 +3,7 @@
 mod rig;
 
 use super::*;
-use hoplog_inbox::Totals;
+use hoplog_inbox::Account;
 use hoplog_store::OpenRequests;
 use hoplog_testkit::spans::{Trace, trace};
 use rig::{Fault, Rig};
@@ -253,8 +253,8 @@ async fn a_stop_writes_what_is_open_and_records_it() {
         .await;
     assert_eq!((stats.books.stored, stats.open_requests), (8, 0));
     let recovery = rig.store.recovery().await.unwrap();
-    let totals: Totals = serde_json::from_slice(&recovery.checkpoint.inbox_totals).unwrap();
-    assert_eq!(totals.accepted(), 8);
+    let account: Account = serde_json::from_slice(&recovery.checkpoint.inbox_totals).unwrap();
+    assert_eq!((account.totals.accepted(), account.lost.accepted()), (8, 0));
 
     let stats = rig.start().await.run(async |_| {}).await;
     assert_eq!((stats.replayed_spans, stats.books.stored), (0, 8));
@@ -372,4 +372,61 @@ async fn a_start_that_has_no_memory_for_all_writes_as_it_reads() {
         })
         .await;
     assert_eq!((stats.books.stored, stats.books.duplicate), (20, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_lost_to_damage_is_in_the_books_of_every_start() {
+    let rig = Rig::new();
+    rig.store.set_down(true);
+    let mut damaged = Position::default();
+    let running = rig.start().await;
+    running
+        .run(async |view| {
+            view.receive(&[request("a")]).await;
+            damaged = view.receive(&[request("b")]).await;
+            view.receive(&[request("c")]).await;
+        })
+        .await;
+    rig.damage(damaged);
+    rig.store.set_down(false);
+    let running = rig.start().await;
+    let stats = running
+        .run(async |view| {
+            assert_eq!((view.lost(), view.stats().open_spans), (2, 4));
+            view.until(10).await;
+            assert!(rig.store.recorded().last() > Some(&damaged));
+        })
+        .await;
+    assert_eq!((stats.books.stored, stats.lost_but_stored), (4, 0));
+    for _ in 0..2 {
+        let running = rig.start().await;
+        let stats = running.run(async |view| assert_eq!(view.lost(), 2)).await;
+        assert_eq!((stats.books.stored, stats.replayed_spans), (4, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_store_had_before_the_damage_is_not_lost() {
+    let mut rig = Rig::new();
+    rig.config.checkpoint_seconds = 3_600;
+    let mut damaged = Position::default();
+    let running = rig.start().await;
+    running
+        .run(async |view| {
+            view.receive(&[request("a")]).await;
+            damaged = view.receive(&[request("b")]).await;
+            view.until(10).await;
+            assert_eq!(view.stats().books.stored, 4);
+            rig.store.set_down(true);
+            view.receive(&[request("c")]).await;
+        })
+        .await;
+    rig.damage(damaged);
+    rig.store.set_down(false);
+    for replayed in [2, 0, 0] {
+        let running = rig.start().await;
+        let stats = running.run(async |view| assert_eq!(view.lost(), 2)).await;
+        assert_eq!((stats.books.stored, stats.lost_but_stored), (6, 2));
+        assert_eq!(stats.replayed_spans, replayed);
+    }
 }

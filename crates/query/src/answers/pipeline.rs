@@ -20,6 +20,8 @@ pub struct BooksAnswer {
     pub rejected: u64,
     /// Put aside because they could not be processed.
     pub dead_lettered: u64,
+    /// Acknowledged, but damaged on disk before they were in a row.
+    pub lost: u64,
     /// Acknowledged, not yet in a row.
     pub waiting: u64,
 }
@@ -33,6 +35,7 @@ impl BooksAnswer {
             self.left_out,
             self.rejected,
             self.dead_lettered,
+            self.lost,
             self.waiting,
         ];
         self.received == rest.iter().sum::<u64>()

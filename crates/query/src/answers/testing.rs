@@ -24,11 +24,12 @@ impl Pipeline for StubPipeline {
     fn books(&self) -> BooksAnswer {
         BooksAnswer {
             received: 20,
-            stored: 12,
+            stored: 11,
             duplicate: 1,
             left_out: 2,
             rejected: 3,
             dead_lettered: 0,
+            lost: 1,
             waiting: 2,
         }
     }

@@ -33,6 +33,7 @@ pub(super) fn write(
         ("left_out", books.left_out),
         ("rejected", books.rejected),
         ("dead_lettered", books.dead_lettered),
+        ("lost", books.lost),
         ("waiting", books.waiting),
     ] {
         page.line("hoplog_books_spans", &[("state", state)], spans);

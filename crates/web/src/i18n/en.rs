@@ -348,6 +348,7 @@ pub(super) static EN: Messages = Messages {
     book_left_out: "left out by rule",
     book_rejected: "rejected",
     book_dead: "dead-lettered",
+    book_lost: "lost to disk damage",
     book_waiting: "waiting",
     books_balance: "Every span is accounted for.",
     books_off: "The books do not balance: {n} spans are unaccounted for.",

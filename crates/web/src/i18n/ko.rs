@@ -348,6 +348,7 @@ pub(super) static KO: Messages = Messages {
     book_left_out: "규칙에 따라 제외",
     book_rejected: "거부",
     book_dead: "따로 보관",
+    book_lost: "디스크 손상으로 잃음",
     book_waiting: "대기",
     books_balance: "모든 스팬의 행방이 맞습니다.",
     books_off: "장부가 맞지 않습니다. 스팬 {n}개의 행방을 알 수 없습니다.",

@@ -196,6 +196,7 @@ fn books_view(books: &BooksAnswer, t: &'static Messages) -> BooksView {
         (t.book_left_out, books.left_out),
         (t.book_rejected, books.rejected),
         (t.book_dead, books.dead_lettered),
+        (t.book_lost, books.lost),
         (t.book_waiting, books.waiting),
     ];
     let term = |(label, value)| Term {

@@ -3,7 +3,7 @@
 
 use crate::{AssembleStats, Assembler, Config, DeadLetters, Open, Worker, WorkerParts};
 use async_trait::async_trait;
-use hoplog_inbox::{Entry, Inbox, Totals};
+use hoplog_inbox::{Account, Entry, Inbox};
 use hoplog_model::{Clock, Position, TraceId, UnixNanos};
 use hoplog_otlp::Limits;
 use hoplog_store::memory::MemoryStore;
@@ -12,6 +12,7 @@ use hoplog_store::{
 };
 use hoplog_testkit::spans::{self, Trace};
 use std::collections::VecDeque;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -186,20 +187,32 @@ impl Rig {
         self.folder.path().join("dead")
     }
 
+    fn inbox(&self) -> PathBuf {
+        self.folder.path().join("inbox")
+    }
+
+    /// Makes the record at `position` unreadable. The worker must not be running.
+    pub(super) fn damage(&self, position: Position) {
+        let path = self.inbox().join(format!("{:010}.seg", position.segment));
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[position.offset as usize] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+
     /// A start, as the server does it, up to where the inbox is read.
     pub(super) async fn start(&self) -> Started {
         let mut recovery = self.store.recovery().await.unwrap();
-        let totals = match recovery.checkpoint.inbox_totals.as_slice() {
-            [] => Totals::default(),
+        let account = match recovery.checkpoint.inbox_totals.as_slice() {
+            [] => Account::default(),
             json => serde_json::from_slice(json).unwrap(),
         };
         let dead = DeadLetters::open(&self.dead()).unwrap();
         recovery.upto.extend(dead.upto());
         let (inbox, reader) = Inbox::open(
-            &self.folder.path().join("inbox"),
+            &self.inbox(),
             hoplog_inbox::Config::default(),
             recovery.checkpoint.position,
-            totals,
+            account,
         )
         .unwrap();
         let assembler = Assembler::new(self.config.clone(), &recovery);
@@ -290,11 +303,17 @@ impl View {
         tokio::task::spawn_blocking(append).await.unwrap().unwrap()
     }
 
+    /// Spans of unreadable records.
+    pub(super) fn lost(&self) -> u64 {
+        self.inbox.stats().lost.accepted()
+    }
+
     /// The worker's figures, after a check that they account for every span received.
     pub(super) fn stats(&self) -> AssembleStats {
         let stats = self.open.stats();
         let received = self.inbox.stats().totals.accepted();
-        let told = stats.books.total() + stats.dead_lettered + stats.open_spans as u64;
+        let lost = self.lost() - stats.lost_but_stored;
+        let told = stats.books.total() + stats.dead_lettered + stats.open_spans as u64 + lost;
         assert_eq!(told, received, "{stats:?}");
         stats
     }
