@@ -5,6 +5,7 @@
 mod bad_input;
 mod browser;
 mod cli;
+mod damage;
 mod grpc;
 mod kill;
 mod order;

@@ -383,6 +383,7 @@ pub(crate) fn balanced(books: &Value) -> Result<()> {
         "left_out",
         "rejected",
         "dead_lettered",
+        "lost",
         "waiting",
     ] {
         sum += count(term)?;

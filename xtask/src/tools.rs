@@ -4,10 +4,10 @@ use crate::run::{root, run};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Debian packages by the program that shows they are there.
-const APT: [(&str, &[&str]); 2] = [
+/// Debian packages by the command that succeeds where they are there.
+const APT: [(&[&str], &[&str]); 2] = [
     (
-        "chromedriver",
+        &["chromedriver", "--version"],
         &[
             "chromium",
             "chromium-driver",
@@ -15,7 +15,11 @@ const APT: [(&str, &[&str]); 2] = [
             "fonts-nanum",
         ],
     ),
-    ("python3", &["python3", "python3-venv"]),
+    // Debian's Python comes without what `python3 -m venv` needs, `ensurepip` above all.
+    (
+        &["python3", "-c", "import venv, ensurepip"],
+        &["python3", "python3-venv"],
+    ),
 ];
 const PYTHON: [&str; 3] = [
     "opentelemetry-sdk==1.45.*",
@@ -53,9 +57,12 @@ pub(crate) fn install() -> Result<Tools, String> {
     Ok(tools)
 }
 
-fn has(program: &str) -> bool {
+fn succeeds(command: &[&str]) -> bool {
+    let Some((program, arguments)) = command.split_first() else {
+        return false;
+    };
     let mut look = Command::new(program);
-    look.arg("--version")
+    look.args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     look.status().is_ok_and(|status| status.success())
@@ -64,7 +71,7 @@ fn has(program: &str) -> bool {
 fn debian() -> Result<(), String> {
     let missing: Vec<&str> = APT
         .iter()
-        .filter(|(program, _)| !has(program))
+        .filter(|(check, _)| !succeeds(check))
         .flat_map(|(_, names)| *names)
         .copied()
         .collect();
@@ -129,5 +136,18 @@ impl Tools {
         run(Command::new("npm")
             .args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"])
             .arg(&folder))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_fails_or_is_not_there_does_not_succeed() {
+        let shell = |script| ["sh", "-c", script];
+        assert!(succeeds(&shell("exit 0")));
+        assert!(!succeeds(&shell("exit 1")));
+        assert!(!succeeds(&["no-such-program-anywhere"]));
     }
 }

@@ -148,8 +148,9 @@ impl Assembler {
         pushed
     }
 
-    /// Takes out at most `most` requests that are due at `now`, the most pressing first. Requests that
-    /// are `busy` (an earlier part is being written) stay until they no longer are.
+    /// Takes out at most `most` requests that are due at `now`, the most pressing first, and no more
+    /// once they have the bytes of a batch. Requests that are `busy` (an earlier part is being
+    /// written) stay until they no longer are.
     pub fn expire(
         &mut self,
         now: UnixNanos,
@@ -157,7 +158,8 @@ impl Assembler {
         busy: impl Fn(&TraceId) -> bool,
     ) -> Vec<Flushed> {
         let (mut due, mut later) = (Vec::new(), Vec::new());
-        while due.len() < most {
+        let bytes_before = self.bytes;
+        while due.len() < most && bytes_before - self.bytes < self.config.batch_bytes() {
             let Some(next) = self.next_due(now) else {
                 break;
             };

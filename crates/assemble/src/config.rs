@@ -44,6 +44,12 @@ impl Config {
         self.quiet_seconds.saturating_mul(SECOND)
     }
 
+    /// Bytes of spans in one batch: an eighth of what may be open, as that much is held twice while
+    /// it is written. The last request of a batch may lie beyond.
+    pub(crate) fn batch_bytes(&self) -> usize {
+        (self.memory_bytes / 8).max(64 << 10)
+    }
+
     /// [`Config::age_seconds_max`] in nanoseconds.
     pub fn age_max(&self) -> u64 {
         self.age_seconds_max.saturating_mul(SECOND)

@@ -73,9 +73,13 @@ impl DeadLetters {
         let mut traces = Vec::new();
         part.spans.write_traces(&mut traces);
         for (ending, content) in [("txt", why.as_bytes()), ("otlp", &traces)] {
-            let mut file = File::create(self.folder.join(format!("{stem}.{ending}")))?;
+            let path = self.folder.join(format!("{stem}.{ending}"));
+            // Under its name only once it is whole: a start takes what bears the name for done.
+            let unfinished = self.folder.join(format!("{stem}.{ending}.part"));
+            let mut file = File::create(&unfinished)?;
             file.write_all(content)?;
             file.sync_all()?;
+            fs::rename(&unfinished, &path)?;
         }
         File::open(&self.folder)?.sync_all()
     }
@@ -99,4 +103,71 @@ fn parse_name(name: &str) -> Option<(TraceId, Position, u64)> {
     let trace_id = parts.next()?.parse().ok()?;
     let upto = Position::from_u64(u64::from_str_radix(parts.next()?, 16).ok()?);
     Some((trace_id, upto, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hoplog_store::Outcome;
+    use hoplog_testkit::spans;
+
+    fn part() -> Part {
+        let request = spans::trace("t").span("a").span("b");
+        Part {
+            trace_id: request.trace_id(),
+            spans: request.set(),
+            upto: Position {
+                segment: 3,
+                offset: 70,
+            },
+            received_at: spans::BASE,
+            outcome: Outcome::Keep,
+            duplicates: 0,
+            capped: 0,
+        }
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_letter_is_counted_again_after_a_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dead");
+        let mut letters = DeadLetters::open(&path).unwrap();
+        assert_eq!((letters.spans(), path.exists()), (0, false));
+        letters.put(&part(), "the reason").unwrap();
+        let again = DeadLetters::open(&path).unwrap();
+        assert_eq!((letters.spans(), again.spans()), (2, 2));
+        assert_eq!(again.upto()[&part().trace_id], part().upto);
+
+        let names = names(&path);
+        assert_eq!(names.len(), 2, "{names:?}");
+        let otlp = fs::read(path.join(&names[0])).unwrap();
+        let mut expected = Vec::new();
+        part().spans.write_traces(&mut expected);
+        assert_eq!(otlp, expected);
+        let why = fs::read_to_string(path.join(&names[1])).unwrap();
+        assert_eq!(why, "the reason");
+    }
+
+    #[test]
+    fn a_letter_that_was_cut_short_counts_for_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        DeadLetters::open(path)
+            .unwrap()
+            .put(&part(), "why")
+            .unwrap();
+        let whole = names(path).remove(0);
+        fs::rename(path.join(&whole), path.join(format!("{whole}.part"))).unwrap();
+        let letters = DeadLetters::open(path).unwrap();
+        assert_eq!((letters.spans(), letters.upto().len()), (0, 0));
+    }
 }

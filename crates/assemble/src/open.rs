@@ -19,6 +19,9 @@ pub struct AssembleStats {
     pub open_bytes: usize,
     /// Spans read again after a start that the store had already.
     pub replayed_spans: u64,
+    /// Spans of unreadable inbox records that the store has all the same, from before they were
+    /// damaged: no loss, although the inbox counts them as lost.
+    pub lost_but_stored: u64,
     /// What the store made of all spans since ever.
     pub books: Books,
     /// Batches the store has taken.

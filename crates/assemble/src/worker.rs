@@ -9,6 +9,7 @@ use hoplog_model::times::SECOND;
 use hoplog_model::{Clock, Position, UnixNanos};
 use hoplog_otlp::{Limits, Sliced, slice};
 use hoplog_store::{Checkpoint, SpanWriter, StoreError, WriteBatch, Written};
+use std::fmt::Display;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,8 @@ pub struct Worker {
     last_write: UnixNanos,
     last_checkpoint: UnixNanos,
     recorded: Position,
+    /// Spans from behind the recovered checkpoint that the store or the dead letters have.
+    stored_beyond: u64,
 }
 
 type Writing = Pin<Box<dyn Future<Output = Result<Written, StoreError>> + Send>>;
@@ -66,6 +69,7 @@ impl Worker {
         let now = parts.clock.now();
         parts.open.lock().stats.dead_lettered = parts.dead.spans();
         Self {
+            stored_beyond: stored_beyond(&parts),
             parts,
             pending: Vec::new(),
             last_write: now,
@@ -81,7 +85,11 @@ impl Worker {
             self.push(&record);
             self.make_room().await;
         }
-        self.parts.open.lock().assembler.replay_done();
+        let mut state = self.parts.open.lock();
+        state.assembler.replay_done();
+        state.stats.lost_but_stored = self
+            .stored_beyond
+            .saturating_sub(state.stats.replayed_spans);
     }
 
     /// Works until `stop` is true and everything the inbox holds is in the store (or the store does
@@ -124,6 +132,9 @@ impl Worker {
     fn push_some(&mut self, first: &Delivered) {
         self.push(first);
         for _ in 1..RECORDS_AT_ONCE {
+            if self.parts.open.lock().assembler.is_over_memory() {
+                return;
+            }
             let Some(record) = self.parts.reader.try_next() else {
                 return;
             };
@@ -173,19 +184,23 @@ impl Worker {
     fn begin_write(&mut self, everything: bool) -> Option<Writing> {
         let now = self.parts.clock.now();
         let due_at = if everything { UnixNanos::MAX } else { now };
-        let room = BATCH - self.pending.len();
-        if room > 0 {
+        if !self.is_batch_full() {
+            let room = BATCH - self.pending.len();
             self.pending.extend(self.parts.open.take_due(due_at, room));
         }
-        let is_ready = everything
-            || self.pending.len() == BATCH
-            || now >= self.last_write.saturating_add(BATCH_WAIT)
-            || self.parts.open.lock().assembler.is_over_memory();
+        let is_ready =
+            everything || self.is_batch_full() || now >= self.last_write.saturating_add(BATCH_WAIT);
         if self.pending.is_empty() || !is_ready {
             return None;
         }
         self.last_write = now;
         Some(self.write())
+    }
+
+    fn is_batch_full(&self) -> bool {
+        let bytes = |one: &InFlight| one.part.spans.bytes();
+        self.pending.len() >= BATCH
+            || self.pending.iter().map(bytes).sum::<usize>() >= self.parts.config.batch_bytes()
     }
 
     fn write(&self) -> Writing {
@@ -232,9 +247,10 @@ impl Worker {
                 Err(why) => {
                     error!(trace_id = %one.part.trace_id, %why, "a request goes to the dead letters");
                     if let Err(why) = self.parts.dead.put(&one.part, &why.to_string()) {
-                        error!(%why, "the dead letters cannot be written; trying again");
+                        self.note_trouble(&why);
                         return false;
                     }
+                    self.trouble_is_over();
                     self.parts.open.lock().stats.dead_lettered = self.parts.dead.spans();
                 }
             }
@@ -252,12 +268,17 @@ impl Worker {
         books.stored += written.stored;
         books.duplicate += written.duplicate;
         books.left_out += written.left_out;
-        if state.stats.trouble.take().is_some() {
+        drop(state);
+        self.trouble_is_over();
+    }
+
+    fn trouble_is_over(&self) {
+        if self.parts.open.lock().stats.trouble.take().is_some() {
             info!("the store takes batches again");
         }
     }
 
-    fn note_trouble(&self, why: &StoreError) {
+    fn note_trouble(&self, why: &impl Display) {
         let mut state = self.parts.open.lock();
         if state.stats.trouble.is_none() {
             warn!(%why, "the store does not take batches; the inbox holds what was acknowledged");
@@ -292,14 +313,15 @@ impl Worker {
         if position <= self.recorded {
             return;
         }
-        let totals = self.parts.inbox.totals_at(position);
-        let inbox_totals = serde_json::to_vec(&totals).expect("numbers always become JSON");
+        let account = self.parts.reader.account_at(position);
+        let inbox_totals = serde_json::to_vec(&account).expect("numbers always become JSON");
         let checkpoint = Checkpoint {
             position,
             inbox_totals,
         };
         match self.parts.writer.checkpoint(checkpoint).await {
             Ok(true) => {
+                self.trouble_is_over();
                 self.recorded = position;
                 self.parts.inbox.release(ASSEMBLE, position);
             }
@@ -344,3 +366,15 @@ impl Worker {
         true
     }
 }
+
+/// All before the checkpoint that was not lost is in the store or the dead letters; what they have
+/// more lay behind it.
+fn stored_beyond(parts: &WorkerParts) -> u64 {
+    let account = parts.reader.account_at(parts.reader.position());
+    let stats = &parts.open.lock().stats;
+    (stats.books.total() + stats.dead_lettered + account.lost.accepted())
+        .saturating_sub(account.totals.accepted())
+}
+
+#[cfg(test)]
+mod tests;

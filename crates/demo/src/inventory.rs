@@ -1,13 +1,14 @@
 //! `inventory`: what is in stock, and reservations of it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
-use hoplog_tower::{Telemetry, record_exception};
+use hoplog_tower::{Operation, Telemetry};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -109,7 +110,9 @@ async fn reserve(
     State(shelves): State<Shared>,
     Json(wish): Json<Reservation>,
 ) -> Result<StatusCode, Failure> {
-    check_ledger(&wish.sku).await?;
+    Operation::step("check_ledger")
+        .try_run(check_ledger(&wish.sku))
+        .await?;
     let mut shelves = lock(&shelves);
     let Some(stock) = shelves.stock.get_mut(&wish.sku) else {
         return Err(Failure::new(StatusCode::NOT_FOUND, "no_such_product"));
@@ -126,15 +129,30 @@ async fn reserve(
     Ok(StatusCode::CREATED)
 }
 
-#[tracing::instrument(skip_all)]
-async fn check_ledger(sku: &str) -> Result<(), Failure> {
+/// The books say something else than the shelves.
+#[derive(Debug)]
+struct LedgerMismatch {
+    sku: String,
+}
+
+impl fmt::Display for LedgerMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sku } = self;
+        write!(f, "stock of {sku} is -3, expected {RESTOCK_TO}")
+    }
+}
+
+impl From<LedgerMismatch> for Failure {
+    fn from(_: LedgerMismatch) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "ledger")
+    }
+}
+
+async fn check_ledger(sku: &str) -> Result<(), LedgerMismatch> {
     takes(2).await;
     if sku == BROKEN {
-        record_exception(
-            "inventory::LedgerMismatch",
-            format!("stock of {sku} is -3, expected 200"),
-        );
-        return Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, "ledger"));
+        let sku = sku.to_owned();
+        return Err(LedgerMismatch { sku });
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tonic::transport::Server;
@@ -249,13 +250,15 @@ async fn the_traces_show_what_a_developer_looks_for() {
     );
 
     // The failures have their exceptions.
-    let broken = exceptions(&with("/checkout", 502));
-    assert!(
-        broken
-            .iter()
-            .any(|kind| kind == "inventory::LedgerMismatch"),
-        "{broken:?}"
-    );
+    let broken = with("/checkout", 502);
+    let check = broken.iter().find(|span| span.name == "check_ledger");
+    let check = check.unwrap();
+    assert_eq!(check.status.as_ref().unwrap().code(), StatusCode::Error);
+    let kinds = exceptions(&[check]);
+    assert!(kinds[0].ends_with("inventory::LedgerMismatch"), "{kinds:?}");
+    let said = text(&check.events[0].attributes, "exception.message");
+    let expected = "stock of clock-brass is -3, expected 200";
+    assert_eq!(said.as_deref(), Some(expected));
     let timed_out = exceptions(&with("/checkout", 504));
     assert!(
         timed_out.iter().any(|kind| kind.ends_with("Refusal")),

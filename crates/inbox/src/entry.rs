@@ -91,6 +91,20 @@ pub struct Totals {
     pub receivers: [Counts; RECEIVERS],
 }
 
+/// What is counted before a place in the inbox: what a checkpoint records of it.
+///
+/// As JSON it is that of [`Totals`] with one field more; older checkpoints, which have only those,
+/// read as one without losses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The spans of all records before it, since ever, readable or not.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// Those of them whose records could not be read when they were to be handed out.
+    #[serde(default)]
+    pub lost: Totals,
+}
+
 impl Totals {
     /// Accepted spans of all receivers.
     pub fn accepted(&self) -> u64 {
@@ -100,6 +114,11 @@ impl Totals {
     /// Rejected spans of all receivers.
     pub fn rejected(&self) -> u64 {
         self.receivers.iter().map(|counts| counts.rejected).sum()
+    }
+
+    /// Spans of all receivers, accepted or rejected.
+    pub fn spans(&self) -> u64 {
+        self.accepted() + self.rejected()
     }
 
     /// These totals with one record more.
@@ -130,5 +149,26 @@ impl Totals {
             counts.rejected = counts.rejected.saturating_add(more.rejected);
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_reads_what_was_written_before_losses_were() {
+        let totals = Totals::default().plus(0, 7, 1).plus(1, 5, 0);
+        let old = serde_json::to_string(&totals).unwrap();
+        let account: Account = serde_json::from_str(&old).unwrap();
+        let lost = Totals::default();
+        assert_eq!(account, Account { totals, lost });
+
+        let lost = Totals::default().plus(1, 5, 0);
+        let new = serde_json::to_string(&Account { totals, lost }).unwrap();
+        let account: Account = serde_json::from_str(&new).unwrap();
+        assert_eq!(account, Account { totals, lost });
+        let by_older: Totals = serde_json::from_str(&new).unwrap();
+        assert_eq!(by_older, totals, "and the other way round");
     }
 }

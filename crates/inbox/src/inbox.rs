@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::config::{Config, MAX_PAYLOAD_BYTES};
 use crate::disk::{Disk, RealDisk};
-use crate::entry::{Entry, RECEIVERS, Totals};
+use crate::entry::{Account, Entry, RECEIVERS, Totals};
 use crate::error::{AppendError, OpenError};
 use crate::pack::pack;
 use crate::reader::Reader;
@@ -47,8 +47,8 @@ impl Inbox {
     /// reader hands out every record from `from` on, first those on disk, then new ones.
     ///
     /// `from` is the store's checkpoint: the least of what all cursors have passed durably; what
-    /// lies before it is deleted. `totals_at` are the totals at `from`, as [`Inbox::totals_at`]
-    /// said then. Both are the defaults for a new data folder.
+    /// lies before it is deleted. `account` is what is counted before `from`, as
+    /// [`Reader::account_at`] said then. Both are the defaults for a new data folder.
     ///
     /// A full disk is no error here: appends are refused until there is room.
     ///
@@ -59,9 +59,9 @@ impl Inbox {
         folder: &Path,
         config: Config,
         from: Position,
-        totals_at: Totals,
+        account: Account,
     ) -> Result<(Inbox, Reader), OpenError> {
-        Inbox::open_on(Arc::new(RealDisk), folder, config, from, totals_at)
+        Inbox::open_on(Arc::new(RealDisk), folder, config, from, account)
     }
 
     /// [`Inbox::open`] with another disk to write to, for tests.
@@ -74,18 +74,18 @@ impl Inbox {
         folder: &Path,
         config: Config,
         from: Position,
-        totals_at: Totals,
+        account: Account,
     ) -> Result<(Inbox, Reader), OpenError> {
         config.check().map_err(OpenError::Config)?;
         make_folder(disk.as_ref(), folder)?;
         let lock = lock(folder)?;
-        let recovered = recover(folder, from, totals_at)?;
+        let recovered = recover(folder, from, account.totals)?;
         let (next_number, end) = (recovered.next_number, recovered.end);
-        let state = State::new(recovered);
+        let state = State::new(recovered, account.lost);
         let shared = Arc::new(Shared::new(folder.to_owned(), config, disk, state));
         let replay_end = shared.end().max(from);
         shared.add_cursor(ASSEMBLE, from);
-        let reader = Reader::new(shared.clone(), from, totals_at, replay_end, true)
+        let reader = Reader::new(shared.clone(), from, account, replay_end, true)
             .map_err(OpenError::io("read", folder))?;
         let mut writer = Writer::new(shared.clone(), next_number, end, lock);
         match writer.rotate() {
@@ -165,14 +165,12 @@ impl Inbox {
         let shared = &self.handle.shared;
         shared.add_cursor(cursor, from);
         let replay_end = shared.end();
-        Reader::new(
-            shared.clone(),
-            from,
-            self.totals_at(from),
-            replay_end,
-            false,
-        )
-        .map_err(OpenError::io("read", &shared.folder))
+        let account = Account {
+            totals: self.totals_at(from),
+            lost: Totals::default(),
+        };
+        Reader::new(shared.clone(), from, account, replay_end, false)
+            .map_err(OpenError::io("read", &shared.folder))
     }
 
     /// The inbox's figures.

@@ -34,7 +34,7 @@ mod writer;
 
 pub use config::{Config, MAX_PAYLOAD_BYTES};
 pub use disk::{Disk, RealDisk, SegmentFile};
-pub use entry::{Counts, Delivered, Entry, RECEIVERS, Totals};
+pub use entry::{Account, Counts, Delivered, Entry, RECEIVERS, Totals};
 pub use error::{AppendError, OpenError};
 pub use inbox::{ASSEMBLE, Inbox};
 pub use reader::Reader;

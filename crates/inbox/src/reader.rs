@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hoplog_model::Position;
 
-use crate::entry::{Delivered, Entry, Totals};
+use crate::entry::{Account, Delivered, Entry, Totals};
 use crate::format::{RecordHeader, segment_path};
 use crate::pack::Unpacker;
 use crate::scan::{Step, Walk};
@@ -26,13 +26,18 @@ pub struct Reader {
     replay_end: Position,
     walk: Option<Walk>,
     unpacker: Unpacker,
-    /// Totals behind the last record.
-    totals: Totals,
+    /// Just behind the last record handed out: where `account` holds.
+    behind: Position,
+    account: Account,
+    /// Each loss that `account` has and the one at the beginning had not, with the totals before it.
+    losses: Vec<(Totals, Totals)>,
+    /// Spans in unreadable bytes between the last record and the end. They are no part of `account`
+    /// before a record follows, as a reader that begins there finds them again.
+    lost_at_end: Totals,
     /// The sequence that the next record should have, once that is known.
     expected: Option<u64>,
     /// Gaps met since the last record.
     gaps: u64,
-    lost: Totals,
     failed: bool,
 }
 
@@ -47,7 +52,7 @@ impl Reader {
     pub(crate) fn new(
         shared: Arc<Shared>,
         from: Position,
-        totals: Totals,
+        account: Account,
         replay_end: Position,
         reports: bool,
     ) -> io::Result<Reader> {
@@ -61,10 +66,12 @@ impl Reader {
             replay_end,
             walk: None,
             unpacker,
-            totals,
+            behind: from,
+            account,
+            losses: Vec::new(),
+            lost_at_end: Totals::default(),
             expected: None,
             gaps: 0,
-            lost: Totals::default(),
             failed: false,
         })
     }
@@ -107,19 +114,45 @@ impl Reader {
         self.at
     }
 
-    /// Spans of the records that this reader could not read, as far as later records (each knows
-    /// the totals before it) have shown it. They are among the totals, so the books need them.
+    /// Spans of the records that could not be read, those of the account that this reader began with
+    /// included. They are among the totals, so the books need them.
     pub fn lost(&self) -> Totals {
-        self.lost
+        self.account.lost.and(&self.lost_at_end)
+    }
+
+    /// What is counted before `position`, one that a record gave ([`Delivered::position`] or
+    /// `next`) and that has not been released; from [`Reader::position`] on it is what is counted
+    /// behind the last record. Reading that begins at `position` with this account counts every
+    /// span once, lost or not. May read a few bytes from disk.
+    pub fn account_at(&self, position: Position) -> Account {
+        if position >= self.behind {
+            return self.account;
+        }
+        let mut account = Account {
+            totals: self.shared.totals_at(position),
+            lost: self.account.lost,
+        };
+        for (before, lost) in self.losses.iter().rev() {
+            // Totals only rise.
+            if account.totals.spans() < before.and(lost).spans() {
+                account.lost = account.lost.since(lost);
+                // What follows unreadable bytes may tell of a part of the loss.
+                if account.totals.spans() > before.spans() {
+                    account.totals = *before;
+                }
+            }
+        }
+        account
     }
 
     fn look(&mut self) -> Look {
         while !self.failed {
             match self.shared.next(self.id, self.at) {
                 Next::Memory(record) => return Look::Found(self.deliver(record)),
-                Next::Wait => {
+                Next::Wait(totals) => {
                     // Whatever damage there was at the end of the files lies behind it now.
                     self.at = self.at.max(self.replay_end);
+                    self.note_end(totals);
                     return Look::Wait;
                 }
                 Next::End => return Look::End,
@@ -171,7 +204,7 @@ impl Reader {
         let missing = self
             .expected
             .map_or(0, |expected| record.sequence.saturating_sub(expected));
-        let lost = record.before.since(&self.totals);
+        let lost = record.before.since(&self.account.totals);
         // Each gap was counted as one record when it was met; it may have been several.
         let uncounted = missing.saturating_sub(self.gaps);
         if uncounted > 0 || lost != Totals::default() {
@@ -181,17 +214,34 @@ impl Reader {
                 before = %record.position,
                 "acknowledged records are unreadable"
             );
-            self.lost = self.lost.and(&lost);
-            self.report(uncounted, 0, &lost);
+            self.report(uncounted, 0, &lost.since(&self.lost_at_end));
+        }
+        if lost != Totals::default() {
+            self.losses.push((self.account.totals, lost));
         }
         let entry = &record.entry;
-        self.totals = record
-            .before
-            .plus(entry.receiver, entry.accepted, entry.rejected);
+        self.account = Account {
+            totals: record
+                .before
+                .plus(entry.receiver, entry.accepted, entry.rejected),
+            lost: self.account.lost.and(&lost),
+        };
+        self.behind = record.next;
+        self.lost_at_end = Totals::default();
         self.expected = Some(record.sequence + 1);
         self.gaps = 0;
         self.at = record.next;
         record
+    }
+
+    /// All there is has been read: what it counts more than its last record is lost. Once a record
+    /// follows, that one says it as well.
+    fn note_end(&mut self, totals: Totals) {
+        let lost = totals.since(&self.account.totals);
+        if self.gaps > 0 && lost != self.lost_at_end {
+            self.report(0, 0, &lost.since(&self.lost_at_end));
+            self.lost_at_end = lost;
+        }
     }
 
     fn skip(&mut self, from: Position, end: u32) {
@@ -253,7 +303,7 @@ impl fmt::Debug for Reader {
         f.debug_struct("Reader")
             .field("at", &self.at)
             .field("replay_end", &self.replay_end)
-            .field("lost", &self.lost)
+            .field("account", &self.account)
             .field("failed", &self.failed)
             .finish_non_exhaustive()
     }

@@ -78,8 +78,8 @@ pub(crate) enum Next {
     Memory(Arc<Delivered>),
     /// It is on disk: at `at`, and the segment is durable up to `limit`.
     Disk { at: Position, limit: u32 },
-    /// Nothing now.
-    Wait,
+    /// Nothing now: these are the totals of all there is.
+    Wait(Totals),
     /// Nothing ever.
     End,
 }
@@ -444,7 +444,7 @@ impl Shared {
         } else if state.finished {
             Next::End
         } else {
-            Next::Wait
+            Next::Wait(state.stats.totals)
         }
     }
 

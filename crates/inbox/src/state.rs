@@ -88,7 +88,8 @@ pub(crate) struct State {
 // === impl State ===
 
 impl State {
-    pub(crate) fn new(recovered: Recovered) -> State {
+    /// `lost` is what had been lost before the place where reading begins.
+    pub(crate) fn new(recovered: Recovered, lost: Totals) -> State {
         let Recovered {
             segments,
             end,
@@ -100,6 +101,7 @@ impl State {
         let stats = Stats {
             disk_bytes,
             totals,
+            lost,
             truncated_bytes,
             ..Stats::default()
         };

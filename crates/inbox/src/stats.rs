@@ -21,7 +21,8 @@ pub struct Stats {
     pub corrupt_records: u64,
     /// Bytes that the reader found unreadable and skipped.
     pub corrupt_bytes: u64,
-    /// Spans in the unreadable records.
+    /// Spans in the unreadable records, since ever: what the account that the inbox was opened with
+    /// says, and what the reader has found since. They are among `totals`.
     pub lost: Totals,
     /// Bytes of an unfinished write that were cut off when the inbox was opened.
     pub truncated_bytes: u64,

@@ -4,17 +4,21 @@ use crate::receiver::too_large;
 use crate::refusal::Refusal;
 use axum::body::Body;
 use bytes::Bytes;
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::io::Read;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Largest window a zstd frame may ask for: 8 MiB, what RFC 8878 asks every decoder to support.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// Bytes of a refused request that are read on, so that its sender sees the answer …
 const DISCARD_BYTES: usize = 256 << 20;
-/// … and for how long.
+/// … for how long …
 const DISCARD_TIME: Duration = Duration::from_secs(10);
+/// … and of how many requests at once.
+pub(crate) const DISCARDS: usize = 16;
 
 /// `Content-Encoding`s that are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,9 +106,19 @@ pub(crate) async fn read(body: &mut Body, limit: usize) -> Result<Bytes, Refusal
         })
 }
 
-/// Reads on what is left of a refused request and throws it away: a sender that is still writing
-/// when the connection closes sees a broken pipe instead of the answer, and sends it all again.
-pub(crate) async fn discard(body: &mut Body) {
+/// Reads on what is left of a refused request and throws it away, if there is a turn for it. Why at
+/// all: a sender that is still writing when the connection closes sees a broken pipe instead of
+/// the answer, cannot know that it must not retry, and sends it all again.
+///
+/// False if there is no turn: that many senders hold the server up already, so the connection is to
+/// be closed on this one.
+pub(crate) async fn discard(body: &mut Body, turns: &Semaphore) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    let Ok(_turn) = turns.try_acquire() else {
+        return false;
+    };
     let mut left = DISCARD_BYTES;
     let discarding = async {
         while let Some(Ok(frame)) = body.frame().await {
@@ -117,12 +131,17 @@ pub(crate) async fn discard(body: &mut Body) {
     };
     // Whether the body ended or patience did: the answer goes out now.
     let _ended = tokio::time::timeout(DISCARD_TIME, discarding).await;
+    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::{StreamExt, stream};
     use std::io::Write;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::time::Instant;
 
     #[test]
     fn every_encoding_comes_back_and_a_bomb_does_not() {
@@ -151,5 +170,44 @@ mod tests {
         let refusal = Encoding::parse(Some("br")).unwrap_err();
         assert!(refusal.to_string().contains("\"br\""));
         assert_eq!(Encoding::parse(Some("GZIP")).unwrap(), Encoding::Gzip);
+    }
+    /// `chunks` of 1 MiB, and then none that ever comes. How many have been read.
+    fn endless(chunks: usize) -> (Body, Arc<AtomicUsize>) {
+        let read = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&read);
+        let chunks = stream::iter(0..chunks).map(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(Bytes::from_static(&[0; 1 << 20]))
+        });
+        (Body::from_stream(chunks.chain(stream::pending())), read)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_a_refused_body_so_much_is_read_and_no_longer_than_so() {
+        let turns = Semaphore::new(1);
+        let begun = Instant::now();
+        let (mut whole, read) = endless(1_000);
+        assert!(discard(&mut whole, &turns).await);
+        assert_eq!(
+            (read.load(Ordering::Relaxed), begun.elapsed()),
+            (256, Duration::ZERO)
+        );
+
+        let (mut stuck, read) = endless(3);
+        assert!(discard(&mut stuck, &turns).await);
+        assert_eq!(
+            (read.load(Ordering::Relaxed), begun.elapsed()),
+            (3, DISCARD_TIME)
+        );
+        assert_eq!(turns.available_permits(), 1, "the turn is given back");
+    }
+
+    #[tokio::test]
+    async fn without_a_turn_nothing_is_read() {
+        let turns = Semaphore::new(0);
+        let (mut body, read) = endless(1);
+        assert!(!discard(&mut body, &turns).await);
+        assert_eq!(read.load(Ordering::Relaxed), 0);
+        assert!(discard(&mut Body::empty(), &turns).await, "none is needed");
     }
 }

@@ -97,7 +97,7 @@ async fn export(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body:
     match payload {
         Err(refusal) => {
             receiver.note(HTTP, &refusal);
-            body::discard(&mut body).await;
+            receiver.see_out(&mut body).await;
             refused(&refusal, answer_in)
         }
         Ok(payload) => match receiver.take(HTTP, payload).await {

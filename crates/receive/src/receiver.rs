@@ -1,8 +1,10 @@
 //! What both protocols do with a request once it is bytes.
 
+use crate::body;
 use crate::config::Config;
 use crate::refusal::Refusal;
 use crate::stats::{Counters, ReceiveStats};
+use axum::body::Body;
 use bytes::Bytes;
 use hoplog_inbox::{Entry, Inbox};
 use hoplog_model::Clock;
@@ -31,6 +33,7 @@ pub struct Receiver {
     limits: Limits,
     clock: Arc<dyn Clock>,
     in_flight: Semaphore,
+    pub(crate) discards: Semaphore,
     counters: Counters,
 }
 
@@ -50,6 +53,7 @@ impl Receiver {
         Arc::new(Self {
             limits: config.limits(),
             in_flight: Semaphore::new(pieces.clamp(1, Semaphore::MAX_PERMITS)),
+            discards: Semaphore::new(body::DISCARDS),
             inbox,
             config,
             clock,
@@ -139,6 +143,13 @@ impl Receiver {
     /// Counts a request that was refused before [`Receiver::take`] saw it.
     pub(crate) fn note(&self, receiver: u8, refusal: &Refusal) {
         self.counters.refused(receiver, refusal);
+    }
+
+    /// Lets the sender of a refused request end what it is writing, unless too many are doing so.
+    pub(crate) async fn see_out(&self, body: &mut Body) {
+        if !body::discard(body, &self.discards).await {
+            self.counters.cut_off();
+        }
     }
 
     /// The request is durable; if the assembler is behind, the answer waits a little, which is the one way

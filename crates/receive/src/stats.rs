@@ -22,6 +22,9 @@ pub struct ReceiveStats {
     pub repaired: u64,
     /// Times a sender was slowed down because the assembler was behind.
     pub slowed: u64,
+    /// Refused requests that were still being sent when they were answered, because many others were
+    /// being read to their end already: the connection was closed on their senders.
+    pub cut_off: u64,
 }
 
 /// How often, and what the last one was told.
@@ -74,6 +77,10 @@ impl Counters {
 
     pub(crate) fn slowed(&self) {
         self.change(|stats| stats.slowed += 1);
+    }
+
+    pub(crate) fn cut_off(&self) {
+        self.change(|stats| stats.cut_off += 1);
     }
 
     pub(crate) fn snapshot(&self) -> ReceiveStats {

@@ -3,7 +3,7 @@
 use crate::{Config, Receiver, router};
 use ::http::StatusCode;
 use bytes::Bytes;
-use hoplog_inbox::{Inbox, Reader, Totals};
+use hoplog_inbox::{Account, Inbox, Reader};
 use hoplog_model::{Position, SystemClock};
 use hoplog_otlp::Sliced;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
@@ -16,6 +16,8 @@ use prost::Message;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tonic::Code;
 use tonic::codec::CompressionEncoding;
 use tonic_types::StatusExt;
@@ -37,7 +39,7 @@ impl Server {
             folder.path(),
             inbox_config,
             Position::default(),
-            Totals::default(),
+            Account::default(),
         )
         .unwrap();
         let receiver = Receiver::new(inbox, config, Arc::new(SystemClock));
@@ -377,6 +379,22 @@ async fn oversize_is_told_not_to_retry() {
     }
     assert_eq!(server.taken(), 0);
     assert_eq!(server.receiver.stats().refused["too_large"].count, 6);
+}
+
+#[tokio::test]
+async fn a_flood_of_refused_bodies_does_not_hold_the_server() {
+    let server = Server::start(Config::default()).await;
+    let turns = u32::try_from(crate::body::DISCARDS).unwrap();
+    let _all_turns = server.receiver.discards.acquire_many(turns).await.unwrap();
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /v1/traces HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\n\
+                content-length: 99999999\r\n\r\nthe rest never comes";
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    connection.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 413 "));
+    let stats = server.receiver.stats();
+    assert_eq!((stats.cut_off, stats.refused["too_large"].count), (1, 1));
 }
 
 #[tokio::test]

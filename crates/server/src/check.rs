@@ -108,13 +108,17 @@ fn waiting(config: &Config, mut recovery: Recovery) -> Result<Waiting> {
 
 fn balance(mut report: CheckReport, waiting: &Waiting) -> Report {
     let written = report.books;
+    let received = waiting.totals.spans();
+    let known = written.total() + waiting.totals.rejected() + waiting.dead + waiting.spans;
     let books = BooksAnswer {
-        received: waiting.totals.accepted() + waiting.totals.rejected(),
+        received,
         stored: written.stored,
         duplicate: written.duplicate,
         left_out: written.left_out,
         rejected: waiting.totals.rejected(),
-        dead_lettered: waiting.dead + waiting.unread,
+        dead_lettered: waiting.dead,
+        // The store may have had spans of a record before it was damaged.
+        lost: waiting.unread.min(received.saturating_sub(known)),
         waiting: waiting.spans,
     };
     if !books.balances() {

@@ -6,7 +6,7 @@ use crate::pipeline::RunningPipeline;
 use anyhow::{Context, Result};
 use axum::Router;
 use hoplog_assemble::{Assembler, DeadLetters, Open, Worker, WorkerParts};
-use hoplog_inbox::{Inbox, Reader, Totals};
+use hoplog_inbox::{Account, Inbox, Reader};
 use hoplog_model::times::DAY;
 use hoplog_model::{Clock, SystemClock};
 use hoplog_query::Answers;
@@ -173,8 +173,8 @@ async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<Sqlit
 
 /// The inbox from where the store's checkpoint is.
 pub(crate) fn open_inbox(config: &Config, recovery: &Recovery) -> Result<(Inbox, Reader)> {
-    let totals = match recovery.checkpoint.inbox_totals.as_slice() {
-        [] => Totals::default(),
+    let account = match recovery.checkpoint.inbox_totals.as_slice() {
+        [] => Account::default(),
         json => serde_json::from_slice(json).context("the checkpoint's totals")?,
     };
     let from = recovery.checkpoint.position;
@@ -182,7 +182,7 @@ pub(crate) fn open_inbox(config: &Config, recovery: &Recovery) -> Result<(Inbox,
         &config.data.join("inbox"),
         config.inbox.clone(),
         from,
-        totals,
+        account,
     )
     .context("opening the inbox")
 }

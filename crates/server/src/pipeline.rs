@@ -30,15 +30,17 @@ impl Pipeline for RunningPipeline {
         let inbox = self.inbox.stats();
         let received = inbox.totals.accepted() + inbox.totals.rejected();
         let written = assembled.books;
-        let dead_lettered = assembled.dead_lettered + inbox.lost.accepted();
-        let done = written.total() + inbox.totals.rejected() + dead_lettered;
+        let lost = inbox.lost.accepted();
+        let lost = lost.saturating_sub(assembled.lost_but_stored);
+        let done = written.total() + inbox.totals.rejected() + assembled.dead_lettered + lost;
         BooksAnswer {
             received,
             stored: written.stored,
             duplicate: written.duplicate,
             left_out: written.left_out,
             rejected: inbox.totals.rejected(),
-            dead_lettered,
+            dead_lettered: assembled.dead_lettered,
+            lost,
             waiting: received.saturating_sub(done),
         }
     }
@@ -65,6 +67,7 @@ impl Pipeline for RunningPipeline {
             .map(|(reason, refused)| reason_count(reason, refused.count))
             .collect();
         overloads.push(reason_count("slowed_down", received.slowed));
+        overloads.push(reason_count("cut_off", received.cut_off));
         overloads.extend(
             inbox
                 .fenced
@@ -90,6 +93,7 @@ impl Pipeline for RunningPipeline {
             open_bytes: assembled.open_bytes as u64,
             inbox_bytes: inbox.disk_bytes,
             inbox_damaged: inbox.corrupt_records,
+            rows_merged: assembled.merged_rows,
             newest_committed: (assembled.newest_span > 0).then_some(assembled.newest_span),
         }
     }

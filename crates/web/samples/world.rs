@@ -36,6 +36,7 @@ impl Pipeline for StubPipeline {
             left_out: 640,
             rejected: 17,
             dead_lettered: 0,
+            lost: 0,
             waiting: 554,
         }
     }
@@ -68,6 +69,7 @@ impl Pipeline for StubPipeline {
             open_bytes: 1_310_720,
             inbox_bytes: 8_388_608,
             inbox_damaged: 0,
+            rows_merged: 1_204,
             newest_committed: Some(NOW - 1_400 * MS),
         }
     }

@@ -70,11 +70,11 @@ messages! {
     fact_usual fact_times fact_path stack error_from_below attributes resource identity span_id
     parent_id started ended scope trace_state status_message events span_links link_to find_same
     value_cut dropped_attributes and_more pipeline_about books books_hint book_received
-    book_stored book_duplicate book_left_out book_rejected book_dead book_waiting books_balance
+    book_stored book_duplicate book_left_out book_rejected book_dead book_lost book_waiting books_balance
     books_off ready not_ready not_ready_why receivers since_start col_receiver col_address
     col_exports col_spans col_bytes col_rejected col_refused not_listening rejected_by_reason
     told_to_retry nothing_rejected nothing_refused reason_other on_the_way open_requests
-    open_bytes inbox_bytes inbox_damaged newest_span never store store_rows store_bytes
+    open_bytes inbox_bytes inbox_damaged rows_merged newest_span never store store_rows store_bytes
     store_density store_dictionaries store_dropped partitions no_partitions retention_none
     retention_age retention_size col_partition col_share settings_about theme theme_auto
     theme_light theme_dark language language_auto keys_hint keys_on keys_off zone zone_hint

@@ -3,8 +3,9 @@
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use hoplog_inbox::Totals;
+use hoplog_inbox::{Account, Delivered, Inbox, Totals};
 use hoplog_model::Position;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -152,8 +153,9 @@ async fn reading_begins_at_the_checkpoint() {
         let crashed = copy(folder.path());
         let totals = (0..=upto).fold(Totals::default(), |sum, n| plus(sum, &entry(n, 0)));
         let from = ends[upto as usize];
+        let lost = Totals::default();
         let (inbox, mut reader) =
-            hoplog_inbox::Inbox::open(crashed.path(), small(), from, totals).unwrap();
+            Inbox::open(crashed.path(), small(), from, Account { totals, lost }).unwrap();
         let oldest = segment_files(crashed.path()).remove(0);
         assert!(oldest >= crashed.path().join(format!("{:010}.seg", from.segment)));
         assert_eq!(reader.is_caught_up(), upto == 39);
@@ -190,6 +192,94 @@ async fn a_missing_file_is_counted() {
         (stats.corrupt_records, stats.lost),
         (missing.len() as u64, lost)
     );
+    inbox.close().await;
+}
+
+/// Makes the record at `position` unreadable.
+fn damage(folder: &Path, position: Position) {
+    let path = folder.join(format!("{:010}.seg", position.segment));
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[position.offset as usize] ^= 1;
+    fs::write(&path, bytes).unwrap();
+}
+
+/// Scenario: records are damaged, in the middle of files, at their ends, at their beginnings. They
+/// are read, and what is counted at some place is recorded; the next process begins there.
+/// Guarantees: it ends with the same account, whichever place it was.
+#[tokio::test]
+async fn a_loss_is_counted_once_wherever_reading_begins() {
+    let folder = TempDir::new().unwrap();
+    let (inbox, mut reader) = open(folder.path(), small());
+    append(&inbox, 0..40, 200).await;
+    let records = drain(&mut reader);
+    inbox.close().await;
+    let begins = |segment: u32| {
+        let in_it = |record: &Arc<Delivered>| record.position.segment == segment;
+        records.iter().position(in_it).unwrap()
+    };
+    let damaged = [2, 4, 5, begins(2) - 1, begins(3), begins(4) - 1, begins(4)];
+    for n in damaged {
+        damage(folder.path(), records[n].position);
+    }
+    let sum = |sum, n: u64| plus(sum, &entry(n, 0));
+    let lost = damaged
+        .iter()
+        .fold(Totals::default(), |so_far, n| sum(so_far, *n as u64));
+    let all = Account {
+        totals: (0..40).fold(Totals::default(), sum),
+        lost,
+    };
+
+    let (inbox, mut reader) = open(folder.path(), small());
+    let read = drain(&mut reader);
+    assert_eq!(read.len(), 40 - damaged.len());
+    assert_eq!(reader.account_at(reader.position()), all);
+    let places = read
+        .iter()
+        .flat_map(|record| [record.position, record.next]);
+    let places: Vec<_> = places.map(|at| (at, reader.account_at(at))).collect();
+    inbox.close().await;
+    for (from, account) in places {
+        let again = copy(folder.path());
+        let (inbox, mut reader) = Inbox::open(again.path(), small(), from, account).unwrap();
+        assert_eq!(inbox.stats().lost, account.lost);
+        drain(&mut reader);
+        assert_eq!(reader.account_at(reader.position()), all, "from {from}");
+        assert_eq!((inbox.stats().lost, reader.lost()), (lost, lost));
+        inbox.close().await;
+    }
+}
+
+/// Scenario: the last record of a file that has an empty successor is damaged.
+/// Guarantees: the loss is known before another record follows, and counted once when one does,
+/// and after a restart.
+#[tokio::test]
+async fn a_loss_at_the_end_is_known_at_once() {
+    let (folder, ends) = filled(10, 60).await;
+    // Begins the successor.
+    open(folder.path(), small()).0.close().await;
+    damage(folder.path(), ends[8]);
+    let lost = plus(Totals::default(), &entry(9, 0));
+
+    let (inbox, mut reader) = open(folder.path(), small());
+    assert_eq!(numbers(&drain(&mut reader)), (0..9).collect::<Vec<_>>());
+    assert_eq!((reader.lost(), inbox.stats().lost), (lost, lost));
+    let account = reader.account_at(reader.position());
+    assert_eq!(account.lost, Totals::default(), "to be found again");
+    inbox.close().await;
+
+    let (inbox, mut reader) = Inbox::open(folder.path(), small(), ends[8], account).unwrap();
+    assert!(reader.try_next().is_none());
+    assert_eq!((reader.lost(), inbox.stats().lost), (lost, lost));
+    append(&inbox, 10..11, 60).await;
+    assert_eq!(numbers(&drain(&mut reader)), [10]);
+    assert_eq!((reader.lost(), inbox.stats().lost), (lost, lost));
+    let totals = inbox.stats().totals;
+    assert_eq!(
+        reader.account_at(reader.position()),
+        Account { totals, lost }
+    );
+    assert_eq!(inbox.stats().corrupt_records, 1);
     inbox.close().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use hoplog_inbox::{ASSEMBLE, AppendError, Config, Inbox, Totals};
+use hoplog_inbox::{ASSEMBLE, Account, AppendError, Config, Inbox, Totals};
 use hoplog_model::Position;
 use tempfile::TempDir;
 
@@ -244,7 +244,7 @@ async fn an_unreadable_file_is_not_passed_over() {
         folder.path(),
         small(),
         Position::default(),
-        Totals::default(),
+        Account::default(),
     )
     .unwrap();
     assert_eq!(numbers(&drain(&mut reader)), (0..30).collect::<Vec<_>>());

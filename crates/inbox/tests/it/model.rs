@@ -1,6 +1,6 @@
 //! Any sequence of operations against a list in memory.
 
-use hoplog_inbox::{ASSEMBLE, Config, Inbox, Totals};
+use hoplog_inbox::{ASSEMBLE, Account, Config, Inbox, Totals};
 use hoplog_model::Position;
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -34,7 +34,7 @@ struct Model {
     totals: Totals,
     read: usize,
     checkpoint: Position,
-    totals_at: Totals,
+    account: Account,
     /// Records before the checkpoint.
     passed: usize,
 }
@@ -47,7 +47,7 @@ async fn run(ops: Vec<Op>, memory_bytes: usize) {
         memory_bytes,
         group_records: 8,
     };
-    let start = (Position::default(), Totals::default());
+    let start = (Position::default(), Account::default());
     let (mut inbox, mut reader) =
         Inbox::open(folder.path(), config.clone(), start.0, start.1).unwrap();
     let mut model = Model::default();
@@ -81,7 +81,7 @@ async fn run(ops: Vec<Op>, memory_bytes: usize) {
                 if upto > model.passed {
                     model.passed = upto;
                     model.checkpoint = model.records[upto - 1].1;
-                    model.totals_at = inbox.totals_at(model.checkpoint);
+                    model.account = reader.account_at(model.checkpoint);
                 }
                 inbox.release(ASSEMBLE, model.checkpoint);
             }
@@ -89,7 +89,7 @@ async fn run(ops: Vec<Op>, memory_bytes: usize) {
                 let caught_up = model.passed == model.records.len();
                 inbox.close().await;
                 drop(reader);
-                let from = (model.checkpoint, model.totals_at);
+                let from = (model.checkpoint, model.account);
                 (inbox, reader) =
                     Inbox::open(folder.path(), config.clone(), from.0, from.1).unwrap();
                 assert_eq!(reader.is_caught_up(), caught_up);

@@ -3,7 +3,7 @@
 use std::fs;
 
 use bytes::Bytes;
-use hoplog_inbox::{AppendError, Inbox, MAX_PAYLOAD_BYTES, OpenError, Totals};
+use hoplog_inbox::{Account, AppendError, Inbox, MAX_PAYLOAD_BYTES, OpenError};
 use hoplog_model::Position;
 use tempfile::TempDir;
 
@@ -104,7 +104,7 @@ fn senseless_limits_are_refused() {
         folder.path(),
         config,
         Position::default(),
-        Totals::default(),
+        Account::default(),
     );
     assert!(matches!(error.unwrap_err(), OpenError::Config(_)));
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use bytes::Bytes;
 use hoplog_inbox::{
-    Config, Delivered, Disk, Entry, Inbox, OpenError, Reader, RealDisk, SegmentFile, Totals,
+    Account, Config, Delivered, Disk, Entry, Inbox, OpenError, Reader, RealDisk, SegmentFile,
+    Totals,
 };
 use hoplog_model::Position;
 use tempfile::TempDir;
@@ -67,11 +68,11 @@ pub(crate) fn number(record: &Delivered) -> u64 {
 }
 
 pub(crate) fn open(folder: &Path, config: Config) -> (Inbox, Reader) {
-    Inbox::open(folder, config, Position::default(), Totals::default()).unwrap()
+    Inbox::open(folder, config, Position::default(), Account::default()).unwrap()
 }
 
 pub(crate) fn try_open(folder: &Path, from: Position) -> Result<(Inbox, Reader), OpenError> {
-    Inbox::open(folder, small(), from, Totals::default())
+    Inbox::open(folder, small(), from, Account::default())
 }
 
 /// All records that there are now.
@@ -148,8 +149,8 @@ pub(crate) struct FaultyDisk {
 
 impl FaultyDisk {
     pub(crate) fn open(&self, folder: &Path, config: Config) -> (Inbox, Reader) {
-        let (from, totals) = (Position::default(), Totals::default());
-        Inbox::open_on(Arc::new(self.clone()), folder, config, from, totals).unwrap()
+        let (from, account) = (Position::default(), Account::default());
+        Inbox::open_on(Arc::new(self.clone()), folder, config, from, account).unwrap()
     }
 
     pub(crate) fn set<T>(&self, change: impl FnOnce(&mut Faults) -> T) -> T {

@@ -20,6 +20,8 @@ pub struct BooksAnswer {
     pub rejected: u64,
     /// Put aside because they could not be processed.
     pub dead_lettered: u64,
+    /// Acknowledged, but damaged on disk before they were in a row.
+    pub lost: u64,
     /// Acknowledged, not yet in a row.
     pub waiting: u64,
 }
@@ -33,6 +35,7 @@ impl BooksAnswer {
             self.left_out,
             self.rejected,
             self.dead_lettered,
+            self.lost,
             self.waiting,
         ];
         self.received == rest.iter().sum::<u64>()
@@ -84,6 +87,8 @@ pub struct PipelineReport {
     pub inbox_bytes: u64,
     /// Inbox records that are damaged and were passed over.
     pub inbox_damaged: u64,
+    /// Later parts of requests that were merged into the row of an earlier part, since the start.
+    pub rows_merged: u64,
     /// When the newest span that readers can see was received; none if nothing was yet.
     pub newest_committed: Option<UnixNanos>,
 }

@@ -24,11 +24,12 @@ impl Pipeline for StubPipeline {
     fn books(&self) -> BooksAnswer {
         BooksAnswer {
             received: 20,
-            stored: 12,
+            stored: 11,
             duplicate: 1,
             left_out: 2,
             rejected: 3,
             dead_lettered: 0,
+            lost: 1,
             waiting: 2,
         }
     }
@@ -56,6 +57,7 @@ impl Pipeline for StubPipeline {
             open_bytes: 900,
             inbox_bytes: 4_096,
             inbox_damaged: 0,
+            rows_merged: 2,
             newest_committed: Some(NOW - 1_400 * MS),
         }
     }

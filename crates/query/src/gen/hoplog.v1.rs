@@ -348,6 +348,9 @@ pub struct GetBooksResponse {
     /// Acknowledged, not yet in a row.
     #[prost(uint64, tag = "7")]
     pub waiting: u64,
+    /// Acknowledged, but damaged on disk before they were in a row.
+    #[prost(uint64, tag = "8")]
+    pub lost: u64,
 }
 /// Outcome of a request or span (OTLP Status.code).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

@@ -217,6 +217,7 @@ impl From<BooksAnswer> for proto::GetBooksResponse {
             left_out,
             rejected,
             dead_lettered,
+            lost,
             waiting,
         } = books;
         Self {
@@ -226,6 +227,7 @@ impl From<BooksAnswer> for proto::GetBooksResponse {
             left_out,
             rejected,
             dead_lettered,
+            lost,
             waiting,
         }
     }

@@ -244,7 +244,7 @@ async fn figures_and_books_are_those_of_the_api() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!((books.received, books.waiting), (20, 2));
+    assert_eq!((books.received, books.lost, books.waiting), (20, 1, 2));
     let wrong = GetLatencyRequest {
         kind: 77,
         ..Default::default()

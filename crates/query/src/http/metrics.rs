@@ -33,6 +33,7 @@ pub(super) fn write(
         ("left_out", books.left_out),
         ("rejected", books.rejected),
         ("dead_lettered", books.dead_lettered),
+        ("lost", books.lost),
         ("waiting", books.waiting),
     ] {
         page.line("hoplog_books_spans", &[("state", state)], spans);
@@ -62,6 +63,12 @@ pub(super) fn write(
         &[],
         pipeline.inbox_damaged,
     );
+    page.head(
+        "hoplog_rows_merged_total",
+        "counter",
+        "Later parts of requests merged into a row written before",
+    );
+    page.line("hoplog_rows_merged_total", &[], pipeline.rows_merged);
     if let Some(at) = pipeline.newest_committed {
         let seconds = format!("{}.{:09}", at / 1_000_000_000, at % 1_000_000_000);
         let help = "When the newest readable span was received";

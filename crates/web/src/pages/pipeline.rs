@@ -196,6 +196,7 @@ fn books_view(books: &BooksAnswer, t: &'static Messages) -> BooksView {
         (t.book_left_out, books.left_out),
         (t.book_rejected, books.rejected),
         (t.book_dead, books.dead_lettered),
+        (t.book_lost, books.lost),
         (t.book_waiting, books.waiting),
     ];
     let term = |(label, value)| Term {
@@ -269,6 +270,10 @@ fn way(report: &PipelineReport, reader: &Reader) -> Vec<Pair> {
         Pair {
             label: t.inbox_damaged,
             value: format::count(report.inbox_damaged),
+        },
+        Pair {
+            label: t.rows_merged,
+            value: format::count(report.rows_merged),
         },
         Pair {
             label: t.newest_span,
