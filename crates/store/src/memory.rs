@@ -154,7 +154,7 @@ impl State {
                 ..PartitionHealth::default()
             });
             health.rows += 1;
-            health.bytes += row.spans.bytes() as u64;
+            health.bytes += row.spans.span_bytes() as u64;
         }
         days
     }
@@ -245,7 +245,7 @@ impl TraceReader for MemoryStore {
             }
             page.cost = Cost {
                 rows: page.cost.rows + 1,
-                bytes: page.cost.bytes + row.spans.bytes() as u64,
+                bytes: page.cost.bytes + row.spans.span_bytes() as u64,
                 ..page.cost
             };
             let key = search.sort.key(&row.summary);

@@ -158,7 +158,7 @@ impl OpenSide {
     /// Takes the request if it answers the search; true if it does.
     fn consider(&mut self, search: &Search, request: &StoredRequest) -> bool {
         self.cost.rows += 1;
-        self.cost.bytes += request.spans.bytes() as u64;
+        self.cost.bytes += request.spans.span_bytes() as u64;
         let summary = &request.summary;
         let answers = (search.from..search.to).contains(&summary.started_at)
             && search
