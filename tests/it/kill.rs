@@ -6,6 +6,7 @@ use hoplog_tests::soak::{Options, run};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_or_doubled_in_twenty_kills() -> Result<()> {
     run(&Options {
+        check_every: 1,
         rounds: 20,
         spans: 20_000,
         seed: 20,
