@@ -465,6 +465,14 @@ fn numbers(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, PackError>
         .collect::<Result<_, _>>()?)
 }
 
+/// Symbols say much in a byte, damaged ones too.
+fn bounded(out: &[u8]) -> Result<(), PackError> {
+    if out.len() > FRAME_BYTES_MAX {
+        return Err(PackError::Frame("of a mad size"));
+    }
+    Ok(())
+}
+
 fn put(out: &mut Vec<u8>, tag: u32, part: &[u8]) {
     if !part.is_empty() {
         write::bytes(out, tag, part);
@@ -499,7 +507,8 @@ impl Spans<'_> {
             })?;
             put(out, 3, &resource_schema);
             Ok::<(), PackError>(())
-        })
+        })?;
+        bounded(out)
     }
 
     /// The four parts of the next group.
@@ -520,9 +529,7 @@ impl Spans<'_> {
                     _ => return Err(PackError::Frame("a symbol that no group has")),
                 },
             }
-            if bytes.len() > FRAME_BYTES_MAX {
-                return Err(PackError::Frame("of a mad size"));
-            }
+            bounded(bytes)?;
         }
     }
 
@@ -551,9 +558,7 @@ impl Spans<'_> {
                 return Ok(());
             }
             self.write_field(last, out)?;
-            if out.len() > FRAME_BYTES_MAX {
-                return Err(PackError::Frame("of a mad size"));
-            }
+            bounded(out)?;
         }
     }
 
