@@ -15,6 +15,9 @@ pub struct DeadLettersError {
     error: io::Error,
 }
 
+/// What the name of a file that is being written ends with.
+const UNFINISHED: &str = ".part";
+
 /// A folder with one file per refused part: `<trace id>-<position>-<spans>.otlp` holds an OTLP
 /// `TracesData` message, the file beside it ending in `.txt` says why.
 #[derive(Debug)]
@@ -37,8 +40,12 @@ impl DeadLetters {
             entries => entries.map_err(|error| letters.error(error))?,
         };
         for entry in entries {
-            let name = entry.map_err(|error| letters.error(error))?.file_name();
-            if let Some((trace_id, upto, spans)) = name.to_str().and_then(parse_name) {
+            let entry = entry.map_err(|error| letters.error(error))?;
+            let name = entry.file_name();
+            if name.to_str().is_some_and(|name| name.ends_with(UNFINISHED)) {
+                // A crash cut it short; its spans are still in the inbox.
+                fs::remove_file(entry.path()).map_err(|error| letters.error(error))?;
+            } else if let Some((trace_id, upto, spans)) = name.to_str().and_then(parse_name) {
                 letters.count(trace_id, upto, spans);
             }
         }
@@ -75,7 +82,7 @@ impl DeadLetters {
         for (ending, content) in [("txt", why.as_bytes()), ("otlp", &traces)] {
             let path = self.folder.join(format!("{stem}.{ending}"));
             // Under its name only once it is whole: a start takes what bears the name for done.
-            let unfinished = self.folder.join(format!("{stem}.{ending}.part"));
+            let unfinished = self.folder.join(format!("{stem}.{ending}{UNFINISHED}"));
             let mut file = File::create(&unfinished)?;
             file.write_all(content)?;
             file.sync_all()?;
@@ -169,5 +176,14 @@ mod tests {
         fs::rename(path.join(&whole), path.join(format!("{whole}.part"))).unwrap();
         let letters = DeadLetters::open(path).unwrap();
         assert_eq!((letters.spans(), letters.upto().len()), (0, 0));
+    }
+
+    #[test]
+    fn what_a_crash_cut_short_goes_at_the_next_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let unfinished = folder.path().join("one.otlp.part");
+        fs::write(&unfinished, b"half").unwrap();
+        assert_eq!(DeadLetters::open(folder.path()).unwrap().spans(), 0);
+        assert!(!unfinished.exists());
     }
 }

@@ -59,6 +59,15 @@ pub struct Worker {
     recorded: Position,
     /// Spans from behind the recovered checkpoint that the store or the dead letters have.
     stored_beyond: u64,
+    trouble_with: Option<Doing>,
+}
+
+/// What can fail for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// Taking a batch, or putting a part aside.
+    Write,
+    Checkpoint,
 }
 
 type Writing = Pin<Box<dyn Future<Output = Result<Written, StoreError>> + Send>>;
@@ -75,6 +84,7 @@ impl Worker {
             last_write: now,
             last_checkpoint: now,
             recorded: Position::default(),
+            trouble_with: None,
         }
     }
 
@@ -180,7 +190,8 @@ impl Worker {
         state.stats.newest_span = state.stats.newest_span.max(newest.min(now));
     }
 
-    /// Collects what is due; a batch goes out when it is full, has waited long enough, or memory is short.
+    /// Collects what is due; a batch goes out when it is full, in requests or bytes, or has waited long
+    /// enough.
     fn begin_write(&mut self, everything: bool) -> Option<Writing> {
         let now = self.parts.clock.now();
         let due_at = if everything { UnixNanos::MAX } else { now };
@@ -224,7 +235,7 @@ impl Worker {
                 true
             }
             Err(why) if why.is_retryable() => {
-                self.note_trouble(&why);
+                self.note_trouble(Doing::Write, &why);
                 false
             }
             Err(why) => self.one_by_one(&why).await,
@@ -241,16 +252,16 @@ impl Worker {
             match self.parts.writer.write(alone).await {
                 Ok(written) => self.note_written(&written),
                 Err(why) if why.is_retryable() => {
-                    self.note_trouble(&why);
+                    self.note_trouble(Doing::Write, &why);
                     return false;
                 }
                 Err(why) => {
                     error!(trace_id = %one.part.trace_id, %why, "a request goes to the dead letters");
                     if let Err(why) = self.parts.dead.put(&one.part, &why.to_string()) {
-                        self.note_trouble(&why);
+                        self.note_trouble(Doing::Write, &why);
                         return false;
                     }
-                    self.trouble_is_over();
+                    self.trouble_is_over(Doing::Write);
                     self.parts.open.lock().stats.dead_lettered = self.parts.dead.spans();
                 }
             }
@@ -260,7 +271,7 @@ impl Worker {
         true
     }
 
-    fn note_written(&self, written: &Written) {
+    fn note_written(&mut self, written: &Written) {
         let mut state = self.parts.open.lock();
         state.stats.batches += 1;
         state.stats.merged_rows += written.merged_rows;
@@ -269,21 +280,23 @@ impl Worker {
         books.duplicate += written.duplicate;
         books.left_out += written.left_out;
         drop(state);
-        self.trouble_is_over();
+        self.trouble_is_over(Doing::Write);
     }
 
-    fn trouble_is_over(&self) {
-        if self.parts.open.lock().stats.trouble.take().is_some() {
+    /// What failed works again. Trouble with something else stays.
+    fn trouble_is_over(&mut self, with: Doing) {
+        if self.trouble_with == Some(with) {
+            self.trouble_with = None;
+            self.parts.open.lock().stats.trouble = None;
             info!("the store takes batches again");
         }
     }
 
-    fn note_trouble(&self, why: &impl Display) {
-        let mut state = self.parts.open.lock();
-        if state.stats.trouble.is_none() {
+    fn note_trouble(&mut self, with: Doing, why: &impl Display) {
+        if self.trouble_with.replace(with).is_none() {
             warn!(%why, "the store does not take batches; the inbox holds what was acknowledged");
         }
-        state.stats.trouble = Some(why.to_string());
+        self.parts.open.lock().stats.trouble = Some(why.to_string());
     }
 
     async fn make_room(&mut self) {
@@ -321,12 +334,12 @@ impl Worker {
         };
         match self.parts.writer.checkpoint(checkpoint).await {
             Ok(true) => {
-                self.trouble_is_over();
+                self.trouble_is_over(Doing::Checkpoint);
                 self.recorded = position;
                 self.parts.inbox.release(ASSEMBLE, position);
             }
             Ok(false) => {}
-            Err(why) => self.note_trouble(&why),
+            Err(why) => self.note_trouble(Doing::Checkpoint, &why),
         }
     }
 

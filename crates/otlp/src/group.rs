@@ -100,6 +100,14 @@ impl Group {
     }
 }
 
+/// Longest service name in bytes: each interface of the service is filed with it. Of a longer one the
+/// beginning counts.
+pub const SERVICE_BYTES_MAX: usize = 256;
+
+fn cut(service: &str) -> &str {
+    &service[..service.floor_char_boundary(SERVICE_BYTES_MAX)]
+}
+
 /// A resource, read once for all its scopes: a request may hold thousands of them.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedResource {
@@ -113,7 +121,7 @@ impl SharedResource {
     pub(crate) fn new(resource: Bytes, resource_schema: Bytes) -> Self {
         let service = Attributes::of_resource(&resource)
             .get("service.name")
-            .map_or_else(|| Arc::from(""), |value| Arc::from(&*value.text()));
+            .map_or_else(|| Arc::from(""), |value| Arc::from(cut(&value.text())));
         let hash = hash_all(0, [&resource, &resource_schema]);
         Self {
             resource,
@@ -147,5 +155,17 @@ impl Eq for Group {}
 impl Hash for Group {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.fingerprint);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_service_name_the_beginning_counts() {
+        let long = format!("a{}", "é".repeat(SERVICE_BYTES_MAX));
+        assert_eq!(cut(&long), &long[..SERVICE_BYTES_MAX - 1]);
+        assert_eq!(cut("shop"), "shop");
     }
 }

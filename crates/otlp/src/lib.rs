@@ -21,7 +21,7 @@ mod wire;
 pub mod write;
 
 pub use error::SliceError;
-pub use group::Group;
+pub use group::{Group, SERVICE_BYTES_MAX};
 pub use head::SpanHead;
 pub use limits::Limits;
 pub use reject::{Reason, Rejected};

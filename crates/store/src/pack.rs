@@ -19,5 +19,10 @@ pub(crate) use table::{Attribute, INT, TEXT};
 /// The compression level of every frame.
 pub const LEVEL: i32 = 3;
 
-/// Largest frame that is read back, in bytes unpacked; a larger size means damage.
-pub const FRAME_BYTES_MAX: usize = 512 << 20;
+/// Most that is read back of a row, in bytes unpacked; a larger size means damage.
+pub const ROW_BYTES_READ_MAX: usize = 512 << 20;
+
+/// Bytes of a row's spans, with their resources, from which on it takes no later part. A part is
+/// bounded by what the assembler holds of a request, so that no row outgrows
+/// [`ROW_BYTES_READ_MAX`].
+pub const ROW_BYTES_FULL: usize = 256 << 20;

@@ -239,6 +239,28 @@ async fn a_checkpoint_that_could_not_be_made_is_made_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_checkpoint_does_not_end_trouble_with_writing() {
+    let rig = Rig::new();
+    let running = rig.start().await;
+    running
+        .run(async |view| {
+            view.receive(&[request("a")]).await;
+            view.until(2).await;
+            let second = view.receive(&[request("b")]).await;
+            view.until(7).await;
+            assert_eq!(rig.store.taken().len(), 1);
+            rig.store.fail_writes(&[Fault::Away; 5]);
+            view.until(12).await;
+            assert_eq!(rig.store.recorded().last(), Some(&second), "`a` is behind");
+            assert!(view.stats().trouble.is_some(), "`b` is not taken");
+            view.until(30).await;
+            assert_eq!(rig.store.taken().len(), 2);
+            assert_eq!(view.stats().trouble, None);
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_writes_what_is_open_and_records_it() {
     let rig = Rig::new();
     let running = rig.start().await;

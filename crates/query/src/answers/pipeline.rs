@@ -77,7 +77,7 @@ pub struct PipelineReport {
     pub receivers: Vec<ReceiverLine>,
     /// Spans rejected, by reason, since the start of the process.
     pub rejected: Vec<ReasonCount>,
-    /// Export requests told to retry because of overload, by reason, since the start.
+    /// Export requests refused or slowed, by reason, since the start.
     pub overloads: Vec<ReasonCount>,
     /// Requests in memory that are not rows yet.
     pub open_requests: u64,

@@ -119,7 +119,7 @@ fn receivers(page: &mut Page, pipeline: &PipelineReport) {
         ),
         (
             "hoplog_overloads_total",
-            "Export requests told to retry, by reason",
+            "Export requests refused or slowed, by reason",
             &pipeline.overloads,
         ),
     ];

@@ -12,7 +12,7 @@ use crate::sql::{self, Bulk};
 use hoplog_model::times::MINUTE;
 use hoplog_model::{RowId, Summary, TraceId, UnixNanos};
 use hoplog_otlp::SpanSet;
-use hoplog_store::pack::{Dictionaries, Dictionary, Packer, Unpacker, check32};
+use hoplog_store::pack::{Dictionaries, Dictionary, Packer, ROW_BYTES_FULL, Unpacker, check32};
 use hoplog_store::rollup::Rollups;
 use hoplog_store::segment::{OTHER, Record, RowSet, SPAN_ID, Segment, SegmentBuilder, TRACE_ID};
 use hoplog_store::{Filed, Outcome, Part, StoreError, Written, summarize};
@@ -177,7 +177,8 @@ impl Work {
     fn merge(&mut self, part: &Part, stored: Stored) -> Result<(), StoreError> {
         let before = merge::unpack(&mut self.unpacker, &self.dictionaries, &stored)?;
         let filed = filed(&stored);
-        let is_full = before.len() >= self.request_spans as usize;
+        let is_full =
+            before.len() >= self.request_spans as usize || before.bytes() >= ROW_BYTES_FULL;
         let (spans, absorbed, capped) = if is_full {
             let refused = u32::try_from(part.spans.len()).unwrap_or(u32::MAX);
             self.written.left_out += u64::from(refused);

@@ -16,6 +16,8 @@ use zstd::zstd_safe::{CDict, DDict, get_dict_id_from_dict};
 /// while there is none.
 pub static SHIPPED: &[u8] = include_bytes!("../dictionary.bin");
 
+/// What dictionaries of every version start with.
+const FAMILY: &[u8; 3] = b"hop";
 /// What a dictionary starts with, before its table and what zstd uses.
 const MAGIC: &[u8; 4] = b"hop2";
 
@@ -42,9 +44,15 @@ impl Dictionary {
     /// Prepares a dictionary that [`train`] made.
     ///
     /// # Errors
-    /// [`PackError::NoDictionary`] if the bytes are none.
+    /// [`PackError::NoDictionary`] if the bytes are none, [`PackError::OtherVersion`] if they are one
+    /// that this version does not know.
     pub fn new(bytes: Vec<u8>) -> Result<Self, PackError> {
-        let mut reader = Reader(bytes.strip_prefix(MAGIC).ok_or(PackError::NoDictionary)?);
+        let behind = bytes.strip_prefix(MAGIC);
+        let no_ours = match bytes.starts_with(FAMILY) {
+            true => PackError::OtherVersion,
+            false => PackError::NoDictionary,
+        };
+        let mut reader = Reader(behind.ok_or(no_ours)?);
         let table = Table::decode(&mut reader).map_err(|_| PackError::NoDictionary)?;
         let id = get_dict_id_from_dict(reader.0)
             .ok_or(PackError::NoDictionary)?
@@ -136,7 +144,7 @@ impl Dictionaries {
     /// that is known already is left as it is.
     ///
     /// # Errors
-    /// [`PackError::NoDictionary`] if it is none, [`PackError::SameId`] if another one of the
+    /// As [`Dictionary::new`]; [`PackError::SameId`] if another one of the
     /// same id is known.
     pub fn install(&self, bytes: Vec<u8>) -> Result<u32, PackError> {
         let dictionary = Dictionary::new(bytes)?;

@@ -1,7 +1,7 @@
 //! Packing spans into frames and getting them back.
 
 use super::squeeze::{Columns, Listener, MARK, expand};
-use super::{Dictionaries, Dictionary, FRAME_BYTES_MAX, LEVEL};
+use super::{Dictionaries, Dictionary, LEVEL, ROW_BYTES_READ_MAX};
 use crate::segment::Damaged;
 use hoplog_model::TraceId;
 use hoplog_otlp::{SliceError, SpanSet};
@@ -16,6 +16,9 @@ pub enum PackError {
     /// The frame's dictionary is not installed.
     #[error("dictionary {0} is not there")]
     UnknownDictionary(u32),
+    /// Made by another version of hoplog, whose frames this one cannot read.
+    #[error("a dictionary of another version of hoplog")]
+    OtherVersion,
     /// The bytes are no trained dictionary.
     #[error("these bytes are no dictionary")]
     NoDictionary,
@@ -199,6 +202,9 @@ impl Unpacker {
                 }
                 _ => raw.extend_from_slice(&self.frame),
             }
+            if raw.len() > ROW_BYTES_READ_MAX {
+                return Err(PackError::Frame("of a mad size"));
+            }
             frames = rest;
             count += 1;
         }
@@ -240,7 +246,7 @@ impl Unpacker {
         let size = zstd_safe::get_frame_content_size(frame).ok().flatten();
         let size = size.and_then(|size| usize::try_from(size).ok());
         let size = size
-            .filter(|size| *size <= FRAME_BYTES_MAX)
+            .filter(|size| *size <= ROW_BYTES_READ_MAX)
             .ok_or(PackError::Frame("without a size, or a mad one"))?;
         self.frame.clear();
         self.frame.reserve(size);

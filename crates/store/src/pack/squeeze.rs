@@ -10,8 +10,8 @@
 //!
 //! A span is taken to start with trace id and span id, then its parent's id if it has one.
 
-use super::FRAME_BYTES_MAX;
 use super::PackError;
+use super::ROW_BYTES_READ_MAX;
 use super::table::{Attribute, END, EXPECTED, Entry, PART, RAW, TIMES, Table};
 use crate::segment::{Field, Reader, fields};
 use hoplog_model::SpanId;
@@ -467,7 +467,7 @@ fn numbers(reader: &mut Reader<'_>, count: usize) -> Result<Vec<u64>, PackError>
 
 /// Symbols say much in a byte, damaged ones too.
 fn bounded(out: &[u8]) -> Result<(), PackError> {
-    if out.len() > FRAME_BYTES_MAX {
+    if out.len() > ROW_BYTES_READ_MAX {
         return Err(PackError::Frame("of a mad size"));
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! Fields of spans that occur again and again, as small numbers.
 //!
-//! An entry is a whole field of the `Span` message, such as the attribute
-//! `http.request.method: POST`, or the key of an attribute whose values vary. After each symbol
+//! An entry is a whole field of a span, such as the attribute `http.request.method: POST`, of a
+//! resource or a scope, or a schema's URL; or it is the key of an attribute whose values vary. After each symbol
 //! the table expects a few others, so that a span of a known kind is mostly a row of zeros.
 
 use super::PackError;
