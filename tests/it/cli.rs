@@ -112,6 +112,24 @@ async fn search_and_get_ask_a_running_hoplog() -> Result<()> {
     ensure!(nowhere.contains("no request 7777"), "{nowhere}");
     let unclear = failed(&ask(&["search", "duration:>soon"]).await?)?;
     ensure!(unclear.contains("400"), "{unclear}");
+    let calls = [
+        "search",
+        "-kind:consumer",
+        "entry:gateway",
+        "-duration:>500ms",
+    ];
+    let quick = succeeded(&ask(&calls).await?)?;
+    ensure!(quick.lines().count() == 2, "{quick}");
+    let bare = server.trim_start_matches("http://");
+    let found = succeeded(&run(&["search", "entry:gateway", "--server", bare]).await?)?;
+    ensure!(found.lines().count() == 3, "{found}");
+    let none = ask(&["search", "entry:nobody"]).await?;
+    ensure!(succeeded(&none)?.is_empty());
+    let said = text(&none.stderr);
+    ensure!(
+        said.contains("no request matches in the last hour (20"),
+        "{said}"
+    );
     let away = run(&["search", "x", "--server", "http://127.0.0.1:1"]).await?;
     ensure!(failed(&away)?.contains("no hoplog answers at http://127.0.0.1:1"));
     Ok(())
@@ -156,9 +174,37 @@ async fn flags_win_over_variables_and_these_over_the_file() -> Result<()> {
     ensure!(succeeded(&config(&home, &[], &[]).await?)? == shown);
 
     let unknown = failed(&config(&home, &[], &[("HOPLOG_QUIET", "3")]).await?)?;
-    ensure!(unknown.contains("quiet"), "{unknown}");
+    ensure!(
+        unknown.contains("HOPLOG_QUIET") && unknown.contains("unknown field"),
+        "{unknown}"
+    );
     let shown = failed(&config(&home, &[], &[("HOPLOG_HTTP", "everywhere")]).await?)?;
-    ensure!(shown.contains("http"), "{shown}");
+    ensure!(shown.contains("HOPLOG_HTTP"), "{shown}");
+    std::fs::write(home.folder().join("hoplog.toml"), "[assemble]\nquite = 3\n")?;
+    let unknown = failed(&config(&home, &[], &[]).await?)?;
+    ensure!(
+        unknown.contains("hoplog.toml") && unknown.contains("`quite`"),
+        "{unknown}"
+    );
+    std::fs::write(home.folder().join("hoplog.toml"), "")?;
+    let zero = failed(&config(&home, &[], &[("HOPLOG_STORE__RETAIN_DAYS", "0")]).await?)?;
+    ensure!(
+        zero.contains("store.retain_days = 0: the least is 1"),
+        "{zero}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_demo_once_keeps_what_it_sent_where_it_was_told() -> Result<()> {
+    let home = Home::new("")?;
+    let data = home.data().display().to_string();
+    let words = ["demo", "--once", "--requests", "5", "--data", &data];
+    let done = succeeded(&run(&words).await?)?;
+    ensure!(done.starts_with("5 requests sent"), "{done}");
+    ensure!(home.check().await?["rows"] == 5, "they are not in {data}");
+    let again = failed(&run(&words).await?)?;
+    ensure!(again.contains("not empty"), "{again}");
     Ok(())
 }
 
@@ -214,7 +260,10 @@ async fn a_running_folder_and_a_missing_one_are_not_checked() -> Result<()> {
     let data = home.data().display().to_string();
     let hoplog = home.start().await?;
     let running = failed(&run(&["check", "--data", &data]).await?)?;
-    ensure!(running.contains("busy"), "{running}");
+    ensure!(
+        running.contains("another process uses this data folder"),
+        "{running}"
+    );
     drop(hoplog);
     Ok(())
 }

@@ -44,7 +44,9 @@ fn cargo(args: &[&str]) -> Command {
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
     tidy::check()?;
     let tools = tools::install()?;
-    run(&mut cargo(&["build", "--package", "hoplog-server"]))?;
+    // Binary and tests at once: built apart, half of the dependencies are built twice, as their
+    // features differ.
+    run(&mut cargo(&["build", "--workspace", "--bins", "--tests"]))?;
     let mut tests = cargo(&["test", "--workspace"]);
     tests.args(args);
     tests.env("HOPLOG_BIN", target().join("debug/hoplog"));

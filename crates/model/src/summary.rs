@@ -217,7 +217,7 @@ pub struct FirstError {
     pub message: String,
 }
 
-/// A request in one line; the rules are design.md section 6.
+/// A request in one line; the rules are those of `summarize` in the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Summary {
     /// The request's id.

@@ -2,6 +2,8 @@
 
 use crate::cli::{GetArgs, SearchArgs};
 use anyhow::{Context, Result, bail};
+use hoplog_model::{Clock, SystemClock};
+use hoplog_query::lang::extract_time_and_sort;
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -12,7 +14,8 @@ pub(crate) fn search(args: &SearchArgs) -> Result<ExitCode> {
     let sort = if args.slowest { "slowest" } else { "newest" };
     let parameters = [("q", query.as_str()), ("limit", &limit), ("sort", sort)];
     let answer = ask(&args.server.server, "/api/v1/requests", &parameters)?;
-    for request in answer["requests"].as_array().into_iter().flatten() {
+    let requests = answer["requests"].as_array();
+    for request in requests.into_iter().flatten() {
         if args.json {
             println!("{request}");
         } else {
@@ -22,8 +25,25 @@ pub(crate) fn search(args: &SearchArgs) -> Result<ExitCode> {
     if answer["complete"] == false {
         let until = answer["searched_until"].as_str().unwrap_or_default();
         eprintln!("the search stopped at its budget; looked at everything since {until}");
+    } else if requests.is_none_or(Vec::is_empty) {
+        eprintln!("{}", nothing(&query, &answer));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is said if nothing was found: whoever named no time may not know that there is one.
+fn nothing(query: &str, answer: &Value) -> String {
+    let (from, to) = (&answer["from"], &answer["to"]);
+    let window = [from, to].map(|at| at.as_str().unwrap_or_default());
+    let window = window.join(" to ");
+    if extract_time_and_sort(query, SystemClock.now())
+        .time
+        .is_some()
+    {
+        format!("no request matches from {window}")
+    } else {
+        format!("no request matches in the last hour ({window}); last:24h looks further back")
+    }
 }
 
 fn line(request: &Value) -> String {
@@ -153,10 +173,20 @@ fn print_tree(traces: &Value) {
     }
 }
 
+/// The address with a scheme and without a slash at its end.
+fn base(server: &str) -> String {
+    let server = server.trim_end_matches('/');
+    if server.contains("://") {
+        server.to_owned()
+    } else {
+        format!("http://{server}")
+    }
+}
+
 /// The JSON answer of a running hoplog, or its problem as an error.
 fn ask(server: &str, path: &str, parameters: &[(&str, &str)]) -> Result<Value> {
     crate::serve::runtime()?.block_on(async {
-        let url = format!("{}{path}", server.trim_end_matches('/'));
+        let url = format!("{}{path}", base(server));
         let asked = reqwest::Client::new()
             .get(&url)
             .query(parameters)
@@ -181,7 +211,26 @@ fn ask(server: &str, path: &str, parameters: &[(&str, &str)]) -> Result<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::duration;
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_address_needs_no_scheme() {
+        assert_eq!(base("127.0.0.1:7717"), "http://127.0.0.1:7717");
+        assert_eq!(base("http://localhost:1/"), "http://localhost:1");
+        assert_eq!(base("https://hoplog.example"), "https://hoplog.example");
+    }
+
+    #[test]
+    fn nothing_found_names_the_window() {
+        let answer = json!({"requests": [], "from": "A", "to": "B"});
+        let said = nothing("service:x", &answer);
+        assert!(said.contains("in the last hour (A to B)"), "{said}");
+        assert_eq!(
+            nothing("service:x last:2h", &answer),
+            "no request matches from A to B"
+        );
+    }
 
     #[test]
     fn durations_have_three_digits() {

@@ -1,10 +1,11 @@
 //! The configuration: file, then environment, then flags; the later wins.
 
 use crate::cli::Cli;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// Environment variables of this beginning are settings: `HOPLOG_DATA`, or for a section
@@ -17,6 +18,9 @@ const NOT_SETTINGS: [&str; 4] = [
     "HOPLOG_TEST_PYTHON",
     "HOPLOG_TEST_NODE_MODULES",
 ];
+
+/// Days a partition may be kept at most: as nanoseconds they must fit into 64 bits.
+const DAYS_MAX: u64 = 100_000;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,24 +75,29 @@ impl Default for Config {
 impl Config {
     /// The configuration in effect for this command line.
     pub(crate) fn load(cli: &Cli) -> Result<Self> {
-        let mut table = Table::new();
-        if let Some(path) = &cli.config {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the config file {}", path.display()))?;
-            table = text
-                .parse()
-                .with_context(|| format!("in {}", path.display()))?;
-        }
-        environment(&mut table, std::env::vars())?;
+        let mut table = match &cli.config {
+            Some(path) => file(path)?,
+            None => Table::new(),
+        };
+        environment(&mut table, std::env::vars_os())?;
         flags(&mut table, cli);
         let config: Self = table.try_into().context("in the configuration")?;
         config.refuse_open_doors()?;
+        config.refuse_useless_numbers()?;
         Ok(config)
     }
 
     /// This configuration as a file.
     pub(crate) fn to_toml(&self) -> Result<String> {
         Ok(toml::to_string_pretty(self)?)
+    }
+
+    fn refuse_useless_numbers(&self) -> Result<()> {
+        for (name, value, least, most) in bounds(self) {
+            ensure!(value >= least, "{name} = {value}: the least is {least}");
+            ensure!(value <= most, "{name} = {value}: the most is {most}");
+        }
+        Ok(())
     }
 
     fn refuse_open_doors(&self) -> Result<()> {
@@ -108,29 +117,73 @@ impl Config {
     }
 }
 
-/// Lays `HOPLOG_…` variables over `table`. `__` separates section and setting.
-fn environment(table: &mut Table, variables: impl Iterator<Item = (String, String)>) -> Result<()> {
+/// The settings of a file. Read alone, so that what is wrong in it is told with its name and line.
+fn file(path: &Path) -> Result<Table> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the config file {}", path.display()))?;
+    let read = toml::from_str::<Config>(&text).and_then(|_| text.parse());
+    read.with_context(|| format!("in {}", path.display()))
+}
+
+/// Numbers with which hoplog would keep nothing, and what they may be. The inbox looks at its own.
+fn bounds(config: &Config) -> [(&'static str, u64, u64, u64); 4] {
+    let (assemble, store) = (&config.assemble, &config.store);
+    let memory = u64::try_from(assemble.memory_bytes).unwrap_or(u64::MAX);
+    let days = store.retain_days.map_or(DAYS_MAX, u64::from);
+    let hours = u64::from(store.partition_hours);
+    let age = assemble.age_seconds_max;
+    [
+        ("assemble.age_seconds_max", age, 1, u64::MAX),
+        ("assemble.memory_bytes", memory, 1, u64::MAX),
+        ("store.partition_hours", hours, 1, 744),
+        ("store.retain_days", days, 1, DAYS_MAX),
+    ]
+}
+
+/// Lays `HOPLOG_…` variables over `table`.
+fn environment(
+    table: &mut Table,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<()> {
     for (name, text) in variables {
-        let Some(path) = name.strip_prefix(PREFIX) else {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
             continue;
         };
-        if NOT_SETTINGS.contains(&name.as_str()) {
+        if NOT_SETTINGS.contains(&name) {
             continue;
         }
-        let path = path.to_ascii_lowercase();
-        let mut keys: Vec<&str> = path.split("__").collect();
-        let last = keys.pop().unwrap_or_default();
-        let mut section = &mut *table;
-        for key in keys {
-            let entry = section
-                .entry(key)
-                .or_insert_with(|| Value::Table(Table::new()));
-            section = entry
-                .as_table_mut()
-                .with_context(|| format!("{name}: {key} is no section"))?;
-        }
-        section.insert(last.to_owned(), value(&text));
+        let wrong = || format!("in the environment variable {name}");
+        let text = text
+            .to_str()
+            .context("it is not UTF-8")
+            .with_context(wrong)?;
+        // Alone first: later nobody knows whose setting it was.
+        let mut alone = Table::new();
+        lay(&mut alone, name, text).with_context(wrong)?;
+        alone.try_into::<Config>().with_context(wrong)?;
+        lay(table, name, text).with_context(wrong)?;
     }
+    Ok(())
+}
+
+/// Lays one variable over `table`. `__` separates section and setting.
+fn lay(table: &mut Table, name: &str, text: &str) -> Result<()> {
+    let path = name
+        .strip_prefix(PREFIX)
+        .unwrap_or(name)
+        .to_ascii_lowercase();
+    let mut keys: Vec<&str> = path.split("__").collect();
+    let last = keys.pop().unwrap_or_default();
+    let mut section = table;
+    for key in keys {
+        let entry = section
+            .entry(key)
+            .or_insert_with(|| Value::Table(Table::new()));
+        section = entry
+            .as_table_mut()
+            .with_context(|| format!("{key} is no section"))?;
+    }
+    section.insert(last.to_owned(), value(text));
     Ok(())
 }
 
@@ -187,7 +240,7 @@ mod tests {
             ("HOPLOG_ASSEMBLE__QUIET_SECONDS", "3"),
             ("PATH", "x"),
         ];
-        let variables = variables.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let variables = variables.map(|(name, text)| (name.into(), text.into()));
         environment(&mut table, variables.into_iter()).unwrap();
         flags(
             &mut table,
@@ -201,13 +254,78 @@ mod tests {
         assert_eq!(config.otlp_grpc.port(), 4317);
     }
 
+    fn of_variable(name: &str, text: OsString) -> String {
+        let variables = [(name.into(), text)];
+        let laid = environment(&mut Table::new(), variables.into_iter());
+        format!("{:#}", laid.unwrap_err())
+    }
+
     #[test]
-    fn a_setting_nobody_knows_is_named() {
-        let mut table = Table::new();
-        let variables = [("HOPLOG_DTAA".to_owned(), "x".to_owned())];
-        environment(&mut table, variables.into_iter()).unwrap();
-        let error = table.try_into::<Config>().unwrap_err().to_string();
-        assert!(error.contains("dtaa"), "{error}");
+    fn a_variable_that_is_wrong_is_named() {
+        for (name, text, what) in [
+            ("HOPLOG_DTAA", "x", "unknown field `dtaa`"),
+            ("HOPLOG_ASSEMBLE__QUITE_SECONDS", "3", "`quite_seconds`"),
+            ("HOPLOG_HTTP", "everywhere", "socket address"),
+            ("HOPLOG_", "x", "unknown field"),
+        ] {
+            let said = of_variable(name, text.into());
+            assert!(said.contains(name) && said.contains(what), "{said}");
+        }
+        let bytes = std::os::unix::ffi::OsStringExt::from_vec(vec![0xff]);
+        let said = of_variable("HOPLOG_DATA", bytes);
+        assert!(said.contains("HOPLOG_DATA: it is not UTF-8"), "{said}");
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_is_named_with_the_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("my.toml");
+        for text in [
+            "log = \"warn\"\ndtaa = \"x\"",
+            "[store]\nretain_days = \"x\"",
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let said = format!("{:#}", file(&path).unwrap_err());
+            assert!(
+                said.contains("my.toml") && said.contains("line 2"),
+                "{said}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_that_keep_nothing_are_refused() {
+        for (text, said) in [
+            (
+                "[store]\npartition_hours = 0",
+                "store.partition_hours = 0: the least is 1",
+            ),
+            (
+                "[store]\npartition_hours = 745",
+                "store.partition_hours = 745: the most is 744",
+            ),
+            (
+                "[store]\nretain_days = 0",
+                "store.retain_days = 0: the least is 1",
+            ),
+            (
+                "[store]\nretain_days = 100001",
+                "store.retain_days = 100001: the most is 100000",
+            ),
+            (
+                "[assemble]\nmemory_bytes = 0",
+                "assemble.memory_bytes = 0: the least is 1",
+            ),
+            (
+                "[assemble]\nage_seconds_max = 0",
+                "assemble.age_seconds_max = 0: the least is 1",
+            ),
+        ] {
+            let config: Config = toml::from_str(text).unwrap();
+            let refused = config.refuse_useless_numbers().unwrap_err();
+            assert_eq!(refused.to_string(), said);
+        }
+        assert!(Config::default().refuse_useless_numbers().is_ok());
     }
 
     #[test]
@@ -244,6 +362,28 @@ mod tests {
             example.ends_with(&printed),
             "run `hoplog config` and put it there"
         );
+    }
+
+    #[test]
+    fn the_example_says_what_each_setting_is() {
+        let example = include_str!("../../../deploy/hoplog.example.toml");
+        let (_, store) = example.split_once("# [store]").unwrap();
+        assert!(store.contains("# retain_bytes "));
+        for line in Config::default().to_toml().unwrap().lines() {
+            let key = line.split(" = ").next().unwrap_or_default();
+            assert!(
+                example.contains(&format!("# {key} ")) || key.is_empty(),
+                "{key}"
+            );
+        }
+        let rule = example
+            .lines()
+            .skip_while(|line| *line != "# [[assemble.policy]]");
+        let rule = rule.map_while(|line| line.strip_prefix("# "));
+        let rule = rule.collect::<Vec<_>>().join("\n");
+        let config: Config = toml::from_str(&rule).unwrap();
+        assert_eq!(config.assemble.policy.len(), 1);
+        assert_eq!(config.assemble.policy[0].samples_per_minute, 3);
     }
 
     #[test]

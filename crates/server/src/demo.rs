@@ -1,6 +1,6 @@
 //! `hoplog demo`: hoplog and a small shop with traffic in one process.
 
-use crate::cli::DemoArgs;
+use crate::cli::{DemoArgs, Listen};
 use crate::compose::{Addresses, App, Listeners};
 use crate::config::Config;
 use crate::lifecycle::asked_to_stop;
@@ -8,7 +8,9 @@ use anyhow::{Context, Result, bail, ensure};
 use hoplog_demo::{Options, Sent, Shop};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -22,10 +24,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Runs the demo until it is stopped, or with `--once` until everything is checked.
-pub(crate) fn run(config: Config, args: &DemoArgs) -> Result<ExitCode> {
+pub(crate) fn run(config: Config, args: &DemoArgs, is_data_given: bool) -> Result<ExitCode> {
     crate::serve::runtime()?.block_on(async {
         if args.once {
-            once(config, args).await
+            once(config, args, is_data_given).await
         } else {
             show(config, args).await
         }
@@ -89,16 +91,15 @@ fn print_where(at: Addresses, data: &str, gateway: SocketAddr) {
 }
 
 /// Sends requests and asks the API whether each is one row with all its hops.
-async fn once(config: Config, args: &DemoArgs) -> Result<ExitCode> {
-    let folder = TempFolder::new()?;
-    let any_port: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
-    let config = Config {
-        data: folder.0.clone(),
-        http: any_port,
-        otlp_grpc: any_port,
-        otlp_http: any_port,
-        ..config
-    };
+async fn once(config: Config, args: &DemoArgs, is_data_given: bool) -> Result<ExitCode> {
+    // Dropped after the app has stopped.
+    let mut folder = None;
+    let mut config = on_free_ports(config, &args.listen);
+    if is_data_given {
+        refuse_old_requests(&config.data)?;
+    } else {
+        config.data = folder.insert(TempFolder::new()?).0.clone();
+    }
     let listeners = Listeners::bind(&config).await?;
     let app = App::start(config, listeners).await?;
     let at = app.addresses();
@@ -120,6 +121,32 @@ async fn once(config: Config, args: &DemoArgs) -> Result<ExitCode> {
         sent.len()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// The flags' addresses, and free ports where there is no flag.
+fn on_free_ports(config: Config, flags: &Listen) -> Config {
+    let any_port: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+    Config {
+        http: flags.http.unwrap_or(any_port),
+        otlp_grpc: flags.otlp_grpc.unwrap_or(any_port),
+        otlp_http: flags.otlp_http.unwrap_or(any_port),
+        ..config
+    }
+}
+
+/// Rows of other requests would be taken for wrong ones.
+fn refuse_old_requests(data: &Path) -> Result<()> {
+    let is_empty = match std::fs::read_dir(data) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(why) if why.kind() == ErrorKind::NotFound => true,
+        Err(why) => return Err(why).with_context(|| data.display().to_string()),
+    };
+    ensure!(
+        is_empty,
+        "{} is not empty; --once needs a data folder without requests",
+        data.display()
+    );
+    Ok(())
 }
 
 /// Looks until every request is complete or patience ends; the number of hops seen.
@@ -247,5 +274,32 @@ impl Drop for TempFolder {
         if let Err(why) = std::fs::remove_dir_all(&self.0) {
             tracing::warn!(%why, "the demo's folder stays behind");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn once_listens_where_flags_say_and_else_on_free_ports() {
+        let address: SocketAddr = (Ipv4Addr::LOCALHOST, 7000).into();
+        let flags = Listen {
+            otlp_http: Some(address),
+            ..Listen::default()
+        };
+        let config = on_free_ports(Config::default(), &flags);
+        assert_eq!((config.http.port(), config.otlp_grpc.port()), (0, 0));
+        assert_eq!(config.otlp_http, address);
+    }
+
+    #[test]
+    fn once_takes_no_folder_with_something_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(refuse_old_requests(&folder.path().join("new")).is_ok());
+        assert!(refuse_old_requests(folder.path()).is_ok());
+        std::fs::write(folder.path().join("catalogue.db"), "").unwrap();
+        let said = refuse_old_requests(folder.path()).unwrap_err().to_string();
+        assert!(said.contains("not empty"), "{said}");
     }
 }

@@ -1,6 +1,5 @@
 //! The binary `hoplog`.
 
-use clap::Parser;
 use std::process::ExitCode;
 
 mod check;
@@ -15,7 +14,7 @@ mod pipeline;
 mod serve;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::read();
     let done = config::Config::load(&cli).and_then(|config| {
         serve::log_to_stderr(&config, cli.is_demo())?;
         cli.run(config)
@@ -23,7 +22,8 @@ fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(why) => {
-            eprintln!("hoplog: {why:#}");
+            // What the TOML reader says ends with a line feed.
+            eprintln!("hoplog: {}", format!("{why:#}").trim_end());
             ExitCode::FAILURE
         }
     }

@@ -20,7 +20,7 @@ const ROWS_LEAST: u64 = 5_000;
 const SAMPLES: i64 = 1_500;
 /// Of these, the rows that tell how dense frames are.
 const MEASURED: usize = 200;
-/// Bytes of a dictionary; measured, see design.md section 6.
+/// Bytes of a dictionary; measured: twice as many save two bytes a span more.
 const DICTIONARY_BYTES: usize = 112 << 10;
 /// A dictionary is trained again when frames are less dense than this share of what it once reached.
 const FALLEN: f64 = 0.85;

@@ -8,6 +8,7 @@
 mod dictionary;
 mod frames;
 mod learn;
+mod places;
 mod squeeze;
 mod table;
 

@@ -180,7 +180,7 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// 256 MiB and 2 s, design.md section 7.
+    /// 256 MiB and 2 s.
     fn default() -> Self {
         Self {
             bytes: 256 << 20,

@@ -1,4 +1,4 @@
-//! A request in one line, from its spans: the table of design.md section 6.
+//! A request in one line, from its spans.
 
 use hoplog_model::times::DAY;
 use hoplog_model::{FirstError, Flags, Interface, SpanId, SpanStatus, Summary, TraceId, UnixNanos};

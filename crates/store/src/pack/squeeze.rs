@@ -12,12 +12,12 @@
 
 use super::PackError;
 use super::ROW_BYTES_READ_MAX;
+use super::places::Places;
 use super::table::{Attribute, END, EXPECTED, Entry, PART, RAW, TIMES, Table};
 use crate::segment::{Field, Reader, fields};
 use hoplog_model::SpanId;
 use hoplog_otlp::write::{self, varint};
 use hoplog_otlp::{Group, SpanRef, SpanSet};
-use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// What a squeezed frame starts with.
@@ -73,35 +73,6 @@ pub(super) struct Columns {
     places: Places,
     trace_id: Option<[u8; 16]>,
     base: Option<u64>,
-}
-
-/// Where each span of a frame stands, by id.
-#[derive(Debug, Default)]
-struct Places {
-    ids: Vec<SpanId>,
-    by_id: FxHashMap<SpanId, usize>,
-}
-
-impl Places {
-    /// Up to so many ids are faster looked through than looked up.
-    const FEW: usize = 48;
-
-    fn fill(&mut self, ids: impl Iterator<Item = SpanId>) {
-        self.ids.clear();
-        self.ids.extend(ids);
-        self.by_id.clear();
-        if self.ids.len() > Self::FEW {
-            self.by_id.extend(self.ids.iter().copied().zip(0..));
-        }
-    }
-
-    fn find(&self, id: &SpanId) -> Option<usize> {
-        if self.ids.len() > Self::FEW {
-            self.by_id.get(id).copied()
-        } else {
-            self.ids.iter().position(|known| known == id)
-        }
-    }
 }
 
 impl Columns {
