@@ -5,8 +5,7 @@
 //! and says what it took.
 
 use anyhow::{Context, Result, anyhow};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,39 +17,36 @@ const ROUNDS: u64 = 300;
 const AT_REST: usize = 200;
 /// Between two pieces under load: they take a fiftieth of a core.
 const PAUSE: Duration = Duration::from_millis(50);
-/// After a piece, so that the thread is switched out: only then its CPU time is counted to the end.
-const BREATH: Duration = Duration::from_millis(1);
 
 /// Fixed work, done again and again on a thread of its own.
 #[derive(Debug)]
 pub struct Yardstick {
-    stop: Arc<AtomicBool>,
+    /// Dropped to end it.
+    running: Sender<()>,
     worker: JoinHandle<Result<f64>>,
 }
 
 impl Yardstick {
     /// Begins.
     pub fn start() -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (running, ended) = channel();
         let worker = std::thread::spawn(move || {
             let mut numbers = numbers();
             let (mut sum, mut pieces) = (0.0, 0.0);
             loop {
                 sum += piece(&mut numbers)?;
                 pieces += 1.0;
-                if stopped.load(Ordering::Relaxed) {
+                if ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected) {
                     return Ok(sum / pieces);
                 }
-                std::thread::sleep(PAUSE);
             }
         });
-        Self { stop, worker }
+        Self { running, worker }
     }
 
     /// Ends; microseconds of CPU time a piece took on the average.
     pub fn finish(self) -> Result<f64> {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.running);
         let done = self.worker.join();
         done.map_err(|_| anyhow!("the yardstick's thread panicked"))?
     }
@@ -72,7 +68,6 @@ fn numbers() -> Vec<u64> {
 
 /// Does the work; microseconds of CPU time it took.
 fn piece(numbers: &mut [u64]) -> Result<f64> {
-    std::thread::sleep(BREATH);
     let begun = cpu_nanos()?;
     for round in 0..ROUNDS {
         for number in &mut *numbers {
@@ -82,12 +77,13 @@ fn piece(numbers: &mut [u64]) -> Result<f64> {
         }
         std::hint::black_box(&mut *numbers);
     }
-    std::thread::sleep(BREATH);
     Ok((cpu_nanos()? - begun) as f64 / 1e3)
 }
 
 /// CPU time of this thread so far, in nanoseconds.
 fn cpu_nanos() -> Result<u64> {
+    // The system counts it to the end only when it looks for another thread to run.
+    std::thread::yield_now();
     let said = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanos = said.split_whitespace().next();
     let nanos = nanos.context("/proc/thread-self/schedstat is empty")?;
