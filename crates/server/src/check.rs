@@ -8,7 +8,7 @@ use hoplog_inbox::Totals;
 use hoplog_model::SystemClock;
 use hoplog_otlp::slice;
 use hoplog_query::answers::BooksAnswer;
-use hoplog_store::{CheckReport, Difference, Maintenance, Recovery, SpanWriter, StoreError};
+use hoplog_store::{CheckReport, Difference, Maintenance, Recovery, SpanWriter};
 use hoplog_store_sqlite::SqliteStore;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
@@ -54,23 +54,11 @@ async fn check(config: &Config) -> Result<Report> {
     anyhow::ensure!(folder.is_dir(), "there is no data folder {shown}");
     // A running hoplog holds the store's catalogue, so this ends here before the inbox is touched.
     let opened = SqliteStore::open_read_only(folder, Arc::new(SystemClock)).await;
-    let store = opened
-        .map_err(in_use)
-        .with_context(|| format!("opening the store in {shown}"))?;
+    let store = opened.with_context(|| format!("opening the store in {shown}"))?;
     let recovery = store.recovery().await?;
     let waiting = waiting(config, recovery)?;
     let report = store.check(&progress()).await?;
     Ok(balance(report, &waiting))
-}
-
-/// What `serve` says of a folder in use.
-fn in_use(error: StoreError) -> StoreError {
-    match error {
-        StoreError::Busy(said) => {
-            StoreError::Busy(format!("another process uses this data folder ({said})"))
-        }
-        other => other,
-    }
 }
 
 /// What the inbox holds that is not in the store.

@@ -43,8 +43,10 @@ impl Catalogue {
 
     /// Opens it for looking only.
     pub(crate) async fn open_stopped(folder: &Path) -> Result<Self, StoreError> {
-        let mut connection = Connection::open(&folder.join(Self::FILE), Use::Stopped).await?;
-        connection.check_library().await?;
+        let opened = Connection::open(&folder.join(Self::FILE), Use::Stopped).await;
+        let mut connection = opened.map_err(in_use)?;
+        // The first statement meets the lock.
+        connection.check_library().await.map_err(in_use)?;
         connection.schema_version(db::CATALOGUE.len()).await?;
         Ok(Self(connection))
     }
