@@ -28,8 +28,7 @@ fn three() -> [Trace; 3] {
 async fn a_batch_that_the_store_does_not_take_is_tried_again_and_written_once() {
     let rig = Rig::new();
     rig.store.fail_writes(&[Fault::Away; 3]);
-    let running = rig.start().await;
-    let stats = running
+    let stats = rig
         .run(async |view| {
             view.receive(&three()).await;
             view.until(7).await;
@@ -53,16 +52,14 @@ async fn a_batch_that_the_store_does_not_take_is_tried_again_and_written_once() 
 async fn tries_are_apart_by_the_time_a_batch_waits() {
     let rig = Rig::new();
     rig.store.set_down(true);
-    let running = rig.start().await;
-    running
-        .run(async |view| {
-            view.receive(&three()).await;
-            view.until(60).await;
-            let tries = rig.store.tried().len();
-            assert!((20..=30).contains(&tries), "{tries} tries in a minute");
-            rig.store.set_down(false);
-        })
-        .await;
+    rig.run(async |view| {
+        view.receive(&three()).await;
+        view.until(60).await;
+        let tries = rig.store.tried().len();
+        assert!((20..=30).contains(&tries), "{tries} tries in a minute");
+        rig.store.set_down(false);
+    })
+    .await;
     assert_eq!(rig.store.books().await.stored, 6);
 }
 
@@ -71,8 +68,7 @@ async fn of_a_refused_batch_only_the_guilty_request_goes_to_the_dead_letters() {
     let rig = Rig::new();
     let guilty = request("b");
     rig.store.refuse(&guilty);
-    let running = rig.start().await;
-    let stats = running
+    let stats = rig
         .run(async |view| {
             view.receive(&three()).await;
             view.until(10).await;
@@ -104,8 +100,7 @@ async fn trouble_amid_a_refused_batch_writes_nothing_twice() {
     // The batch is refused before the script is asked, so this is the second request alone.
     rig.store
         .fail_writes(&[Fault::Slow(Duration::ZERO), Fault::Away, Fault::Away]);
-    let running = rig.start().await;
-    let stats = running
+    let stats = rig
         .run(async |view| {
             view.receive(&["a", "b", "c", "d"].map(request)).await;
             view.until(20).await;
@@ -163,11 +158,7 @@ async fn a_dead_letter_is_not_written_again_after_a_start() {
     };
     running.run(received).await;
     let before = rig.store.tried().len();
-    let stats = rig
-        .start()
-        .await
-        .run(async |view| view.until(10).await)
-        .await;
+    let stats = rig.run(async |view| view.until(10).await).await;
     assert_eq!(rig.store.tried().len(), before, "nothing is left to write");
     assert_eq!((stats.replayed_spans, stats.dead_lettered), (6, 2));
     assert_eq!(stats.books.stored, 4);
@@ -176,95 +167,86 @@ async fn a_dead_letter_is_not_written_again_after_a_start() {
 #[tokio::test(start_paused = true)]
 async fn no_checkpoint_passes_a_span_that_is_open() {
     let rig = Rig::new();
-    let running = rig.start().await;
-    running
-        .run(async |view| {
-            view.receive(&[request("before")]).await;
-            view.until(10).await;
-            let first = view.receive(&[request("long")]).await;
-            view.receive(&[request("short")]).await;
-            for n in 1..=5 {
-                view.until(10 + 4 * n).await;
-                view.receive(&[trace("long").span(&format!("late {n}"))])
-                    .await;
-            }
-            assert_eq!(rig.store.spans(&request("short")).await, 2);
-            assert_eq!(rig.store.spans(&request("long")).await, 0);
-            assert_eq!(rig.store.recorded().last(), Some(&first), "no further");
-            view.until(45).await;
-            assert_eq!(rig.store.spans(&request("long")).await, 7);
-            assert!(rig.store.recorded().last() > Some(&first));
-        })
-        .await;
+    rig.run(async |view| {
+        view.receive(&[request("before")]).await;
+        view.until(10).await;
+        let first = view.receive(&[request("long")]).await;
+        view.receive(&[request("short")]).await;
+        for n in 1..=5 {
+            view.until(10 + 4 * n).await;
+            view.receive(&[trace("long").span(&format!("late {n}"))])
+                .await;
+        }
+        assert_eq!(rig.store.spans(&request("short")).await, 2);
+        assert_eq!(rig.store.spans(&request("long")).await, 0);
+        assert_eq!(rig.store.recorded().last(), Some(&first), "no further");
+        view.until(45).await;
+        assert_eq!(rig.store.spans(&request("long")).await, 7);
+        assert!(rig.store.recorded().last() > Some(&first));
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn no_checkpoint_passes_a_span_that_waits_for_the_store() {
     let rig = Rig::new();
     rig.store.fail_writes(&[Fault::Away; 8]);
-    let running = rig.start().await;
-    running
-        .run(async |view| {
-            let first = view.receive(&[request("a")]).await;
-            let last = view.receive(&[request("b")]).await;
-            view.until(18).await;
-            assert_eq!(rig.store.taken(), Vec::<Vec<_>>::new());
-            let recorded = rig.store.recorded();
-            assert!(recorded.iter().all(|at| *at <= first), "{recorded:?}");
-            view.until(38).await;
-            assert_eq!(rig.store.taken().len(), 1);
-            assert!(rig.store.recorded().last() > Some(&last));
-        })
-        .await;
+    rig.run(async |view| {
+        let first = view.receive(&[request("a")]).await;
+        let last = view.receive(&[request("b")]).await;
+        view.until(18).await;
+        assert_eq!(rig.store.taken(), Vec::<Vec<_>>::new());
+        let recorded = rig.store.recorded();
+        assert!(recorded.iter().all(|at| *at <= first), "{recorded:?}");
+        view.until(38).await;
+        assert_eq!(rig.store.taken().len(), 1);
+        assert!(rig.store.recorded().last() > Some(&last));
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_that_could_not_be_made_is_made_later() {
     let rig = Rig::new();
     rig.store.fail_checkpoints(&[Fault::NotYet, Fault::Away]);
-    let running = rig.start().await;
-    running
-        .run(async |view| {
-            let only = view.receive(&[request("a")]).await;
-            view.until(11).await;
-            assert_eq!(rig.store.taken().len(), 1);
-            assert!(rig.store.recorded().is_empty(), "two tries");
-            assert!(view.stats().trouble.is_some(), "the second failed");
-            view.until(16).await;
-            assert!(rig.store.recorded().last() > Some(&only));
-            // Without another batch that would say that the store is there.
-            assert_eq!(view.stats().trouble, None);
-        })
-        .await;
+    rig.run(async |view| {
+        let only = view.receive(&[request("a")]).await;
+        view.until(11).await;
+        assert_eq!(rig.store.taken().len(), 1);
+        assert!(rig.store.recorded().is_empty(), "two tries");
+        assert!(view.stats().trouble.is_some(), "the second failed");
+        view.until(16).await;
+        assert!(rig.store.recorded().last() > Some(&only));
+        // Without another batch that would say that the store is there.
+        assert_eq!(view.stats().trouble, None);
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_checkpoint_does_not_end_trouble_with_writing() {
     let rig = Rig::new();
-    let running = rig.start().await;
-    running
-        .run(async |view| {
-            view.receive(&[request("a")]).await;
-            view.until(2).await;
-            let second = view.receive(&[request("b")]).await;
-            view.until(7).await;
-            assert_eq!(rig.store.taken().len(), 1);
-            rig.store.fail_writes(&[Fault::Away; 5]);
-            view.until(12).await;
-            assert_eq!(rig.store.recorded().last(), Some(&second), "`a` is behind");
-            assert!(view.stats().trouble.is_some(), "`b` is not taken");
-            view.until(30).await;
-            assert_eq!(rig.store.taken().len(), 2);
-            assert_eq!(view.stats().trouble, None);
-        })
-        .await;
+    rig.run(async |view| {
+        view.receive(&[request("a")]).await;
+        view.until(2).await;
+        let second = view.receive(&[request("b")]).await;
+        view.until(7).await;
+        assert_eq!(rig.store.taken().len(), 1);
+        rig.store.fail_writes(&[Fault::Away; 5]);
+        view.until(12).await;
+        assert_eq!(rig.store.recorded().last(), Some(&second), "`a` is behind");
+        assert!(view.stats().trouble.is_some(), "`b` is not taken");
+        view.until(30).await;
+        assert_eq!(rig.store.taken().len(), 2);
+        assert_eq!(view.stats().trouble, None);
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_writes_what_is_open_and_records_it() {
     let rig = Rig::new();
-    let running = rig.start().await;
-    let stats = running
+    let stats = rig
         .run(async |view| {
             view.receive(&three()).await;
             view.until(1).await;
@@ -278,7 +260,7 @@ async fn a_stop_writes_what_is_open_and_records_it() {
     let account: Account = serde_json::from_slice(&recovery.checkpoint.inbox_totals).unwrap();
     assert_eq!((account.totals.accepted(), account.lost.accepted()), (8, 0));
 
-    let stats = rig.start().await.run(async |_| {}).await;
+    let stats = rig.run(async |_| {}).await;
     assert_eq!((stats.replayed_spans, stats.books.stored), (0, 8));
 }
 
@@ -287,8 +269,7 @@ async fn a_stop_waits_for_the_batch_that_is_being_written() {
     let rig = Rig::new();
     rig.store
         .fail_writes(&[Fault::Slow(Duration::from_secs(3))]);
-    let running = rig.start().await;
-    let stats = running
+    let stats = rig
         .run(async |view| {
             view.receive(&three()).await;
             view.until(7).await;
@@ -303,8 +284,7 @@ async fn a_stop_waits_for_the_batch_that_is_being_written() {
 async fn what_the_store_does_not_take_at_a_stop_is_read_again_once() {
     let mut rig = Rig::new();
     rig.config.checkpoint_seconds = 3_600;
-    let running = rig.start().await;
-    let stats = running
+    let stats = rig
         .run(async |view| {
             view.receive(&[trace("done").span("1"), trace("long").span("1")])
                 .await;
@@ -319,13 +299,13 @@ async fn what_the_store_does_not_take_at_a_stop_is_read_again_once() {
     assert!(rig.store.recorded().is_empty(), "nothing may be forgotten");
 
     rig.store.set_down(false);
-    let stats = rig.start().await.run(async |_| {}).await;
+    let stats = rig.run(async |_| {}).await;
     assert_eq!(stats.replayed_spans, 1, "the one that the store has");
     assert_eq!((stats.books.stored, stats.books.duplicate), (3, 0));
     assert_eq!(rig.store.spans(&trace("long")).await, 2);
     assert_eq!(rig.store.spans(&trace("done")).await, 1);
 
-    let stats = rig.start().await.run(async |_| {}).await;
+    let stats = rig.run(async |_| {}).await;
     assert_eq!((stats.replayed_spans, stats.books.stored), (0, 3));
 }
 
@@ -346,8 +326,7 @@ async fn memory_is_bounded_while_the_store_takes_nothing() {
     rig.config.memory_bytes = 256 << 10;
     rig.store
         .fail_writes(&[Fault::Slow(Duration::from_secs(10)); 2]);
-    let running = rig.start().await;
-    let stats = running
+    let stats = rig
         .run(async |view| {
             let check = |written| {
                 assert_eq!(rig.store.taken().len(), written);
@@ -376,17 +355,13 @@ async fn memory_is_bounded_while_the_store_takes_nothing() {
 async fn a_start_that_has_no_memory_for_all_writes_as_it_reads() {
     let mut rig = Rig::new();
     rig.store.set_down(true);
-    let running = rig.start().await;
-    let stats = running
-        .run(async |view| receive_large(view, 0..20).await)
-        .await;
+    let stats = rig.run(async |view| receive_large(view, 0..20).await).await;
     assert_eq!((stats.books.stored, stats.open_spans), (0, 20));
 
     rig.store.set_down(false);
     rig.store.fail_writes(&[Fault::Away; 3]);
     rig.config.memory_bytes = 256 << 10;
-    let running = rig.start().await;
-    let stats = running
+    let stats = rig
         .run(async |view| {
             assert!(view.stats().books.stored > 0, "some while it was read");
             let held = view.stats().open_bytes;
@@ -401,18 +376,15 @@ async fn what_was_lost_to_damage_is_in_the_books_of_every_start() {
     let rig = Rig::new();
     rig.store.set_down(true);
     let mut damaged = Position::default();
-    let running = rig.start().await;
-    running
-        .run(async |view| {
-            view.receive(&[request("a")]).await;
-            damaged = view.receive(&[request("b")]).await;
-            view.receive(&[request("c")]).await;
-        })
-        .await;
+    rig.run(async |view| {
+        view.receive(&[request("a")]).await;
+        damaged = view.receive(&[request("b")]).await;
+        view.receive(&[request("c")]).await;
+    })
+    .await;
     rig.damage(damaged);
     rig.store.set_down(false);
-    let running = rig.start().await;
-    let stats = running
+    let stats = rig
         .run(async |view| {
             assert_eq!((view.lost(), view.stats().open_spans), (2, 4));
             view.until(10).await;
@@ -432,17 +404,15 @@ async fn what_the_store_had_before_the_damage_is_not_lost() {
     let mut rig = Rig::new();
     rig.config.checkpoint_seconds = 3_600;
     let mut damaged = Position::default();
-    let running = rig.start().await;
-    running
-        .run(async |view| {
-            view.receive(&[request("a")]).await;
-            damaged = view.receive(&[request("b")]).await;
-            view.until(10).await;
-            assert_eq!(view.stats().books.stored, 4);
-            rig.store.set_down(true);
-            view.receive(&[request("c")]).await;
-        })
-        .await;
+    rig.run(async |view| {
+        view.receive(&[request("a")]).await;
+        damaged = view.receive(&[request("b")]).await;
+        view.until(10).await;
+        assert_eq!(view.stats().books.stored, 4);
+        rig.store.set_down(true);
+        view.receive(&[request("c")]).await;
+    })
+    .await;
     rig.damage(damaged);
     rig.store.set_down(false);
     for replayed in [2, 0, 0] {

@@ -199,6 +199,11 @@ impl Rig {
         fs::write(&path, bytes).unwrap();
     }
 
+    /// A start, a while, and a stop: see [`Started::run`].
+    pub(super) async fn run(&self, meanwhile: impl AsyncFnOnce(&View)) -> AssembleStats {
+        self.start().await.run(meanwhile).await
+    }
+
     /// A start, as the server does it, up to where the inbox is read.
     pub(super) async fn start(&self) -> Started {
         let mut recovery = self.store.recovery().await.unwrap();
