@@ -1,7 +1,7 @@
 //! The benchmark: a seeded corpus into a fresh server, then questions to it.
 
 use crate::load::{Load, Sent};
-use crate::yardstick::{self, Yardstick};
+use crate::yardstick::Yardstick;
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 use hoplog_model::times::{MINUTE, SECOND, rfc3339};
@@ -96,7 +96,6 @@ pub async fn run(options: &Options) -> Result<()> {
 type Line = (String, &'static str, f64);
 
 async fn one_run(options: &Options) -> Result<Vec<Line>> {
-    let at_rest = yardstick::at_rest()?;
     let folder = tempfile::Builder::new().prefix("hoplog-bench-").tempdir()?;
     let data = folder.path().join("data");
     let server = Server::start(&ServerOptions::new(&data)).await?;
@@ -126,7 +125,7 @@ async fn one_run(options: &Options) -> Result<Vec<Line>> {
     let books = settle(&server).await?;
     let cpu_seconds = server.cpu_seconds()?;
     let mut lines = ingest_lines(&sent, cpu_seconds, peak_rss, &books);
-    lines.extend(clock_lines(&sent, cpu_seconds, at_rest, under_load));
+    lines.push(("fixed work, while sending".to_owned(), "us", under_load));
     let parts = more_than_one_part(&server).await?;
     lines.push((
         "rows written in more than one part".to_owned(),
@@ -177,21 +176,6 @@ fn ingest_lines(sent: &Sent, cpu_seconds: f64, peak_rss: u64, books: &Value) -> 
             "spans",
             books["stored"].as_f64().unwrap_or_default(),
         ),
-    ]
-}
-
-/// What fixed work took before and during the load, and the server's CPU time had all of it been done at the
-/// first: an estimate, as work slows down by more or less than other work.
-fn clock_lines(sent: &Sent, cpu_seconds: f64, at_rest: f64, under_load: f64) -> [Line; 3] {
-    let scaled = cpu_seconds * at_rest / under_load / (sent.spans as f64 / 1e6);
-    [
-        (
-            "the same at the fastest clock, about".to_owned(),
-            "s",
-            scaled,
-        ),
-        ("fixed work, at rest and fastest".to_owned(), "us", at_rest),
-        ("fixed work, while sending".to_owned(), "us", under_load),
     ]
 }
 

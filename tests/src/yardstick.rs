@@ -1,21 +1,19 @@
 //! How fast the machine is just now.
 //!
-//! It is shared, and two of its cores may be one: the same work takes up to 1.75 times the CPU time when
-//! the neighbours are busy. So the benchmark does a fixed piece of work before and during the load,
-//! and says what it took.
+//! It is shared: the same work takes up to twice the CPU time when its neighbours are busy. So the
+//! benchmark does a fixed piece of work during the load and says what it took: only runs in which
+//! that is alike can be compared.
 
 use anyhow::{Context, Result, anyhow};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Numbers the work goes over: 256 KiB, which a core's own cache holds.
 const NUMBERS: usize = 32 << 10;
-/// Times it goes over them: about a millisecond.
+/// Times it goes over them: some milliseconds.
 const ROUNDS: u64 = 300;
-/// Pieces done at rest.
-const AT_REST: usize = 200;
-/// Between two pieces under load: they take a fiftieth of a core.
+/// Between two pieces: they take a tenth of a core.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Fixed work, done again and again on a thread of its own.
@@ -30,17 +28,7 @@ impl Yardstick {
     /// Begins.
     pub fn start() -> Self {
         let (running, ended) = channel();
-        let worker = std::thread::spawn(move || {
-            let mut numbers = numbers();
-            let (mut sum, mut pieces) = (0.0, 0.0);
-            loop {
-                sum += piece(&mut numbers)?;
-                pieces += 1.0;
-                if ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected) {
-                    return Ok(sum / pieces);
-                }
-            }
-        });
+        let worker = std::thread::spawn(move || measure(&ended));
         Self { running, worker }
     }
 
@@ -52,18 +40,17 @@ impl Yardstick {
     }
 }
 
-/// Microseconds of CPU time of a piece while the machine does nothing else: of many, the fastest tenth.
-pub fn at_rest() -> Result<f64> {
-    let mut numbers = numbers();
-    let mut pieces = (0..AT_REST)
-        .map(|_| piece(&mut numbers))
-        .collect::<Result<Vec<f64>>>()?;
-    pieces.sort_by(f64::total_cmp);
-    Ok(pieces[AT_REST / 10])
-}
-
-fn numbers() -> Vec<u64> {
-    (0..NUMBERS as u64).collect()
+/// Does pieces until told to end; what one took on the average.
+fn measure(ended: &Receiver<()>) -> Result<f64> {
+    let mut numbers: Vec<u64> = (0..NUMBERS as u64).collect();
+    let (mut sum, mut pieces) = (0.0, 0.0);
+    loop {
+        sum += piece(&mut numbers)?;
+        pieces += 1.0;
+        if ended.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected) {
+            return Ok(sum / pieces);
+        }
+    }
 }
 
 /// Does the work; microseconds of CPU time it took.
