@@ -1,13 +1,16 @@
 //! One partition file, as everybody sees it.
 
 use crate::db::{self, Connection, column};
-use crate::rollups::Pending;
+use crate::rollups;
 use crate::sql::{self, Args};
 use hoplog_model::{Interface, SpanKind, UnixNanos};
+use hoplog_store::tables::Pending;
+use hoplog_store::tables::place::Ranged;
 use hoplog_store::walk::PartitionBounds;
 use hoplog_store::{Books, StoreError};
 use rustc_hash::FxHashMap;
 use sqlx::sqlite::SqliteRow;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,6 +76,12 @@ pub(crate) struct Figures {
     pub(crate) newest: i64,
 }
 
+impl Ranged for Partition {
+    fn range(&self) -> Range<UnixNanos> {
+        self.from..self.to
+    }
+}
+
 impl Partition {
     /// The partition of this name, whose file is in `folder`; figures are those of an empty one.
     pub(crate) fn new(folder: &Path, name: &str, from: UnixNanos, to: UnixNanos) -> Self {
@@ -100,7 +109,7 @@ impl Partition {
     pub(crate) async fn load(&self, connection: &mut Connection) -> Result<(), StoreError> {
         let loaded = Figures::read(connection).await?;
         *self.figures_mut() = loaded;
-        let pending = Pending::read(connection).await?;
+        let pending = rollups::read_pending(connection).await?;
         *self.pending() = pending;
         Ok(())
     }

@@ -2,16 +2,17 @@
 
 use crate::db::column;
 use crate::partition::Partition;
-use crate::rows::{self, trace_id};
+use crate::rows;
 use crate::source::Source;
 use crate::sql::{self, Args};
-use crate::stats::Sums;
 use crate::store::SqliteStore;
+use crate::tables::PartitionTables;
 use async_trait::async_trait;
 use hoplog_model::times::HOUR;
 use hoplog_model::{Interface, TraceId, UnixNanos};
 use hoplog_store::pack::Unpacker;
-use hoplog_store::summary::CLOCK_SLACK;
+use hoplog_store::tables::place::{recent, search_order};
+use hoplog_store::tables::{Sums, trace_id};
 use hoplog_store::walk::{PackedRow, SegmentSource, walk};
 use hoplog_store::{
     Books, Filed, Page, Search, StatRow, StatsQuery, StoreError, StoredRequest, TraceReader,
@@ -45,31 +46,12 @@ impl SqliteStore {
         Ok(found.into_iter().next().map(|stored| stored.packed))
     }
 
-    /// The partitions in which the writer would look for the row of a request that is still open, oldest
-    /// first: a start lies within [`CLOCK_SLACK`] of its receipt, and a row within that of the start. After
-    /// a long stop what is read again is as old as the newest partition.
-    fn recent(&self) -> Vec<Arc<Partition>> {
-        let mut partitions = self.shared.partitions();
-        let newest = partitions.last().map_or(0, |newest| newest.from);
-        let since = newest.min(self.shared.clock.now());
-        let since = since.saturating_sub(2 * CLOCK_SLACK + HOUR);
-        partitions.retain(|partition| partition.to > since);
-        partitions
-    }
-
     /// The request's rows, oldest partition first. Once one is found, only the partitions beside it are
     /// asked: a request's rows stand side by side.
     async fn rows(&self, id: &TraceId) -> Result<Vec<PackedRow>, StoreError> {
         let partitions = self.shared.partitions();
-        let told = id
-            .v7_millis()
-            .and_then(|millis| millis.checked_mul(1_000_000));
-        let mut order: Vec<usize> = (0..partitions.len()).rev().collect();
-        if let Some(told) = told {
-            order.sort_by_key(|place| distance(&partitions[*place], told));
-        }
         let mut found: Vec<(usize, PackedRow)> = Vec::new();
-        for place in order {
+        for place in search_order(id, &partitions) {
             let is_beside = |(known, _): &(usize, PackedRow)| known.abs_diff(place) <= 1;
             if !found.is_empty() && !found.iter().any(is_beside) {
                 continue;
@@ -80,15 +62,6 @@ impl SqliteStore {
         }
         found.sort_by_key(|(place, _)| *place);
         Ok(found.into_iter().map(|(_, row)| row).collect())
-    }
-}
-
-/// Nanoseconds from an instant to a partition.
-fn distance(partition: &Partition, at: UnixNanos) -> u64 {
-    if at < partition.from {
-        partition.from - at
-    } else {
-        at.saturating_sub(partition.to)
     }
 }
 
@@ -113,7 +86,8 @@ impl TraceReader for SqliteStore {
         let _permit = permit(&self.shared.lookups).await?;
         let mut missing: FxHashSet<TraceId> = trace_ids.iter().copied().collect();
         let mut stored = FxHashSet::default();
-        for partition in self.recent().iter().rev() {
+        let recent = recent(self.shared.partitions(), self.shared.clock.now());
+        for partition in recent.iter().rev() {
             if missing.is_empty() {
                 break;
             }
@@ -155,7 +129,12 @@ impl TraceReader for SqliteStore {
         loop {
             for partition in self.shared.partitions() {
                 let mut connection = self.connection(&partition).await?;
-                sums.add(&partition, &mut connection).await?;
+                let _answering = partition.answering.read().await;
+                let mut tables = PartitionTables {
+                    partition: &partition,
+                    connection: &mut connection,
+                };
+                sums.add(&mut tables).await?;
                 self.shared.readers.give_back(&partition, connection);
             }
             if !sums.needs_second_pass() {

@@ -2,27 +2,11 @@
 
 use crate::db::{Connection, column};
 use crate::sql::{self, Args, Statement};
-use hoplog_model::{Flags, RowId, TraceId};
+use hoplog_model::{Flags, RowId};
 use hoplog_store::StoreError;
-use hoplog_store::pack::check32;
+use hoplog_store::tables::{Stored, check32_of, trace_id};
 use hoplog_store::walk::PackedRow;
 use sqlx::sqlite::SqliteRow;
-
-/// A row, still packed.
-#[derive(Debug, Clone)]
-pub(crate) struct Stored {
-    /// The row with all its frames.
-    pub(crate) packed: PackedRow,
-    /// Bytes of those of its frames that stand in `requests`; the others are in `parts`.
-    pub(crate) own_bytes: usize,
-    /// How many rows of `parts` it has.
-    pub(crate) part_count: i64,
-}
-
-/// A place in the database, for [`StoreError::Corrupt`].
-pub(crate) fn place(row: RowId) -> String {
-    format!("requests row {} spans", row.0)
-}
 
 /// Every row that `statement` finds, whole. It selects `row_id, trace_id, started_at, flags,
 /// capped_spans, part_count, check32, spans`.
@@ -56,7 +40,7 @@ fn of(row: &SqliteRow) -> Result<(Stored, u32), StoreError> {
         frames,
     };
     let own_bytes = packed.frames.len();
-    let check = check(column(row, 6)?)?;
+    let check = check32_of(column(row, 6)?)?;
     Ok((
         Stored {
             own_bytes,
@@ -67,38 +51,18 @@ fn of(row: &SqliteRow) -> Result<(Stored, u32), StoreError> {
     ))
 }
 
-/// Reads the row's parts, if any, and verifies the whole. Parts are only ever added, so that those the row
-/// counts are there unchanged even if the row was merged in between.
+/// Reads the row's parts, if any, and verifies the whole.
 pub(crate) async fn complete(
     connection: &mut Connection,
-    mut stored: Stored,
+    stored: Stored,
     check: u32,
 ) -> Result<Stored, StoreError> {
-    let packed = &mut stored.packed;
+    let mut parts = Vec::new();
     if stored.part_count > 0 {
-        let id = packed.trace_id.as_bytes().as_slice();
+        let id = stored.packed.trace_id.as_bytes().as_slice();
         let args = Args::new().with(id).with(stored.part_count);
-        for part in connection.all(&sql::READ_PARTS, args).await? {
-            packed.frames.extend_from_slice(column(&part, 0)?);
-        }
+        parts = connection.all(&sql::READ_PARTS, args).await?;
     }
-    if check32(&packed.frames) == check {
-        Ok(stored)
-    } else {
-        Err(StoreError::corrupt(
-            place(packed.row),
-            "the bytes do not match their check",
-        ))
-    }
-}
-
-/// A `check32` column: the 32 bits as a signed number.
-pub(crate) fn check(stored: i64) -> Result<u32, StoreError> {
-    let check = i32::try_from(stored).map_err(|why| StoreError::corrupt("a check32", why))?;
-    Ok(check.cast_unsigned())
-}
-
-/// A trace id column.
-pub(crate) fn trace_id(bytes: &[u8]) -> Result<TraceId, StoreError> {
-    TraceId::from_slice(bytes).map_err(|why| StoreError::corrupt("a trace_id", why))
+    let frames: Result<Vec<&[u8]>, StoreError> = parts.iter().map(|row| column(row, 0)).collect();
+    stored.complete(frames?, check)
 }

@@ -4,7 +4,6 @@ use crate::catalogue::Dropped;
 use crate::config::Config;
 use crate::partition::Partition;
 use crate::readers::Readers;
-use hoplog_model::times::HOUR;
 use hoplog_model::{Clock, UnixNanos};
 use hoplog_store::Books;
 use hoplog_store::pack::Dictionaries;
@@ -70,26 +69,6 @@ impl Shared {
         self.partitions()
             .into_iter()
             .find(|one| (one.from..one.to).contains(&at))
-    }
-
-    /// The span of time that a new partition for this instant is for: a multiple of the configured
-    /// hours, less what other partitions are for.
-    pub(crate) fn new_range(&self, at: UnixNanos) -> (UnixNanos, UnixNanos) {
-        let width = u64::from(self.config.partition_hours.clamp(1, 744)) * HOUR;
-        let from = at - at % width;
-        let partitions = self.partitions();
-        let before = partitions
-            .iter()
-            .map(|one| one.to)
-            .filter(|to| *to <= at)
-            .max();
-        let after = partitions
-            .iter()
-            .map(|one| one.from)
-            .filter(|from| *from > at)
-            .min();
-        let to = from.saturating_add(width).min(after.unwrap_or(u64::MAX));
-        (from.max(before.unwrap_or(0)), to)
     }
 
     /// Adds a partition.

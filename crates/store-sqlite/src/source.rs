@@ -2,15 +2,14 @@
 
 use crate::area::{self, Place};
 use crate::db::{Connection, column};
-use crate::names::key_number;
 use crate::partition::Partition;
 use crate::readers::Readers;
-use crate::records;
 use crate::rows;
 use crate::sql::{self, Args};
 use async_trait::async_trait;
 use hoplog_model::{Interface, RowId, UnixNanos};
 use hoplog_store::segment::Damaged;
+use hoplog_store::tables::{key_number, records};
 use hoplog_store::walk::{
     FilterRow, PackedRow, PartitionBounds, RecordRow, SegmentHead, SegmentSource,
 };

@@ -3,6 +3,7 @@
 //!
 //! `plan` holds pieces of `EXPLAIN QUERY PLAN` that must occur; a test fills a database and asks.
 
+pub(crate) use hoplog_store::tables::{bits, lower, ordered, upper};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, Encode, Sqlite, Type};
 use std::sync::LazyLock;
@@ -266,30 +267,6 @@ pub(crate) fn json_pairs(pairs: impl IntoIterator<Item = (i64, i64)>) -> String 
 pub(crate) fn json_ids<'a>(ids: impl IntoIterator<Item = &'a hoplog_model::TraceId>) -> String {
     let ids = ids.into_iter().map(|id| format!("\"{id}\""));
     format!("[{}]", ids.collect::<Vec<_>>().join(","))
-}
-
-/// All 64 bits of `value` as SQLite's INTEGER; back with `cast_unsigned`.
-pub(crate) fn bits(value: u64) -> i64 {
-    value.cast_signed()
-}
-
-/// `value`, but at most the greatest INTEGER: keeps the order, for what is compared in SQL.
-pub(crate) fn ordered(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// What [`ordered`] may have been, at most.
-pub(crate) fn upper(stored: i64) -> u64 {
-    if stored == i64::MAX {
-        u64::MAX
-    } else {
-        u64::try_from(stored).unwrap_or_default()
-    }
-}
-
-/// What [`ordered`] may have been, at least.
-pub(crate) fn lower(stored: i64) -> u64 {
-    u64::try_from(stored).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use crate::db::{self, Connection, Use, column};
 use crate::error;
 use crate::partition::Partition;
 use crate::readers::Readers;
-use crate::rows::trace_id;
 use crate::shared::{PARTITIONS, Shared};
 use crate::sql::{self, Args};
 use crate::writer::{DECISION_AGE, Writer, dictionary_id, remove_files};
 use async_trait::async_trait;
 use hoplog_model::{Clock, Position};
+use hoplog_store::tables::trace_id;
 use hoplog_store::{
     Checkpoint, Decision, Outcome, Recovery, SpanWriter, StoreError, WriteBatch, Written,
 };

@@ -1,16 +1,15 @@
 //! The way in: batches become rows.
 
 mod file;
+mod inserts;
 mod layout;
-mod merge;
 mod place;
-mod prepare;
 
 pub(crate) use file::dictionary_id;
 
 use crate::catalogue::{Catalogue, Dropped};
 use crate::partition::Partition;
-use crate::rows::{self, Stored};
+use crate::rows;
 use crate::shared::{Shared, add_books};
 use crate::sql::{self, Args};
 use crate::{db, error};
@@ -19,10 +18,12 @@ use hoplog_model::times::HOUR;
 use hoplog_model::{Position, RowId, TraceId, UnixNanos};
 use hoplog_store::pack::Dictionary;
 use hoplog_store::segment::ROWS_MAX;
+use hoplog_store::tables::place::new_range;
+use hoplog_store::tables::{Job, Stored, prepare};
 use hoplog_store::{Checkpoint, Part, StoreError, WriteBatch, Written};
 use place::Group;
-use prepare::{Job, prepare};
 use rustc_hash::FxHashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -114,15 +115,18 @@ impl Writer {
             parts: (parts.into_iter())
                 .map(|(part, row)| (part, row.and_then(|row| stored.remove(&row))))
                 .collect(),
-            segment: number,
             names: std::mem::take(&mut file.names),
             dictionaries: Arc::clone(&self.shared.dictionaries),
             request_spans: self.shared.config.request_spans,
         };
-        let prepared = tokio::task::spawn_blocking(move || prepare(job)).await;
-        let prepared = prepared.map_err(|why| error::task(&why))??;
+        let prepared = tokio::task::spawn_blocking(move || {
+            let mut prepared = prepare(job, layout::order)?;
+            let inserts = inserts::inserts(&mut prepared, number);
+            Ok::<_, StoreError>((prepared, inserts))
+        });
+        let (prepared, inserts) = prepared.await.map_err(|why| error::task(&why))??;
         let written = prepared.written;
-        file.write(number, prepared, self.shared.clock.now())
+        file.write(number, prepared, inserts, self.shared.clock.now())
             .await?;
         if self.unsynced.iter().all(|one| one.name != partition.name) {
             self.unsynced.push(partition);
@@ -162,7 +166,11 @@ impl Writer {
         if let Some(known) = self.shared.partition_at(at) {
             return Ok(known);
         }
-        let (from, to) = self.shared.new_range(at);
+        let hours = self.shared.config.partition_hours;
+        let Range {
+            start: from,
+            end: to,
+        } = new_range(at, hours, &self.shared.partitions());
         let name = Partition::name_of(from);
         let folder = self.shared.partitions_folder();
         let partition = Arc::new(Partition::new(&folder, &name, from, to));

@@ -21,6 +21,7 @@ mod search;
 pub mod segment;
 mod stats;
 pub mod summary;
+pub mod tables;
 mod traits;
 pub mod walk;
 

@@ -1,16 +1,15 @@
 //! One partition file and what its writer knows by heart.
 
-use super::prepare::Prepared;
 use crate::config::Config;
 use crate::db::{self, Connection, Use, column};
-use crate::names::{KEYS_MAX, Names};
 use crate::partition::{Figures, Partition, read_interfaces};
-use crate::rollups::{self, Pending};
+use crate::rollups;
 use crate::shared::add_books;
-use crate::sql::{self, Args};
+use crate::sql::{self, Args, Bulk};
 use hoplog_model::UnixNanos;
 use hoplog_store::pack::Dictionary;
 use hoplog_store::segment::Segment;
+use hoplog_store::tables::{KEYS_MAX, Names, Pending, Prepared, encode};
 use hoplog_store::walk::PartitionBounds;
 use hoplog_store::{Books, StoreError};
 use rustc_hash::FxHashSet;
@@ -70,6 +69,7 @@ impl PartitionFile {
         &mut self,
         number: i64,
         prepared: Prepared,
+        inserts: Vec<Bulk>,
         now: UnixNanos,
     ) -> Result<(), StoreError> {
         let figures = grown(self.partition.figures(), number, &prepared);
@@ -86,12 +86,12 @@ impl PartitionFile {
         {
             insert_dictionary(connection, dictionary, None, now).await?;
         }
-        for rows in prepared.inserts {
+        for rows in inserts {
             connection.insert(rows).await?;
         }
-        if let Some(segment) = prepared.segment {
+        if let Some(search) = prepared.search {
             connection
-                .execute(&sql::INSERT_SEGMENT, segment_args(number, segment))
+                .execute(&sql::INSERT_SEGMENT, segment_args(number, search.segment))
                 .await?;
         }
         let args = Args::new().with(number).with(sql::bits(prepared.upto_max));
@@ -99,9 +99,7 @@ impl PartitionFile {
             .execute(&sql::INSERT_UPTO, args.with(prepared.upto))
             .await?;
         if !prepared.rollups.is_empty() {
-            let args = Args::new()
-                .with(number)
-                .with(rollups::encode(&prepared.rollups));
+            let args = Args::new().with(number).with(encode(&prepared.rollups));
             connection.execute(&sql::INSERT_ROLLUP_LOG, args).await?;
         }
         let written = prepared.written;
@@ -109,7 +107,7 @@ impl PartitionFile {
             written.stored,
             written.duplicate,
             written.left_out,
-            prepared.rows,
+            prepared.rows_gained,
         ];
         let args = gained
             .into_iter()
@@ -251,12 +249,12 @@ fn grown(before: Figures, number: i64, prepared: &Prepared) -> Figures {
             left_out,
         },
     );
-    figures.rows += prepared.rows;
+    figures.rows += prepared.rows_gained;
     figures.packed_bytes = figures
         .packed_bytes
         .saturating_add_signed(prepared.packed_bytes);
     figures.newest = number;
-    if let Some(segment) = &prepared.segment {
+    if let Some(segment) = prepared.search.as_ref().map(|search| &search.segment) {
         let bounds = figures.bounds.unwrap_or(PartitionBounds {
             min_start: u64::MAX,
             max_start: 0,

@@ -1,8 +1,8 @@
 //! The order of rows in a segment, by which they fill their pages.
 
-use super::prepare::NewRow;
 use crate::db::PAGE_BYTES;
 use crate::sql;
+use hoplog_store::tables::NewRow;
 use std::collections::BTreeMap;
 
 /// Bytes of a page for rows: less its header.
@@ -10,10 +10,19 @@ const ROOM: usize = PAGE_BYTES as usize - 8;
 /// Bytes of a row beyond which its end stands on pages of its own: less 35, as the file format has it.
 const WHOLE: usize = PAGE_BYTES as usize - 35;
 
+/// [`fill_pages`] of rows.
+pub(super) fn order(rows: &[(NewRow, i64)]) -> Vec<usize> {
+    let sizes: Vec<usize> = rows
+        .iter()
+        .map(|(row, interface)| size(row, *interface))
+        .collect();
+    fill_pages(&sizes)
+}
+
 /// Places of rows by the order in which they are best written. Rows are appended: what does not fit on
 /// the last page begins the next, and the rest of the page stays empty. So each page takes the largest row
 /// that fits, until none does.
-pub(super) fn fill_pages(sizes: &[usize]) -> Vec<usize> {
+fn fill_pages(sizes: &[usize]) -> Vec<usize> {
     let mut left: BTreeMap<(usize, usize), ()> = sizes
         .iter()
         .enumerate()
@@ -38,7 +47,7 @@ pub(super) fn fill_pages(sizes: &[usize]) -> Vec<usize> {
 }
 
 /// Bytes that a row takes on its page, see <https://sqlite.org/fileformat2.html#record_format>.
-pub(super) fn size(row: &NewRow, interface: i64) -> usize {
+fn size(row: &NewRow, interface: i64) -> usize {
     let summary = &row.summary;
     let numbers = [
         sql::bits(summary.started_at),
@@ -58,7 +67,7 @@ pub(super) fn size(row: &NewRow, interface: i64) -> usize {
     let numbers: usize = numbers.into_iter().map(number_size).sum();
     let code = summary.code.as_ref().map_or(0, String::len);
     // One byte of header a column and one for itself, and two more for the longer types.
-    let payload = 20 + 16 + numbers + code + row.own_bytes();
+    let payload = 20 + 16 + numbers + code + row.frames.len();
     // Two bytes each for its place on the page and its length, up to six for its number.
     let whole = payload + 10;
     if payload <= WHOLE {

@@ -3,35 +3,16 @@
 use super::Writer;
 use crate::db::column;
 use crate::partition::Partition;
-use crate::rows::trace_id;
 use crate::sql::{self, Args};
 use hoplog_model::{RowId, TraceId, UnixNanos};
-use hoplog_store::summary::CLOCK_SLACK;
-use hoplog_store::{Filed, Outcome, Part, StoreError};
+use hoplog_store::tables::place::candidates;
+use hoplog_store::tables::trace_id;
+use hoplog_store::{Part, StoreError};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-/// How far from a partition a part may start and still belong to a row there, in nanoseconds, where
-/// its id tells no time. Readers join what is further apart.
-const NEAR: u64 = CLOCK_SLACK;
-
 /// Parts of a batch that go into one partition, each with the row its request has there.
 pub(super) type Group = (Arc<Partition>, Vec<(Arc<Part>, Option<RowId>)>);
-
-/// When a request began as far as it decides the partition: what a time-ordered id says, if the part starts
-/// within a day of that; else the start (the time of receipt, if the start is not believed).
-fn filed_under(part: &Part) -> (UnixNanos, bool) {
-    let start = part.spans.iter().map(|span| span.head.start).min();
-    let start = Filed::first(start.unwrap_or(part.received_at), part.received_at, 0).started_at;
-    let told = part
-        .trace_id
-        .v7_millis()
-        .and_then(|millis| millis.checked_mul(1_000_000));
-    match told.filter(|told| told.abs_diff(start) <= CLOCK_SLACK) {
-        Some(told) => (told, true),
-        None => (start, false),
-    }
-}
 
 /// A part and the partitions that may hold its row, the likeliest first.
 struct Candidate {
@@ -43,8 +24,12 @@ struct Candidate {
 impl Writer {
     /// Sorts parts by partition; makes partitions that are missing.
     pub(super) async fn place(&mut self, parts: Vec<Arc<Part>>) -> Result<Vec<Group>, StoreError> {
-        let candidates: Vec<Candidate> =
-            parts.into_iter().map(|part| self.candidate(part)).collect();
+        let partitions = self.shared.partitions();
+        let candidate = |part: Arc<Part>| {
+            let (at, near) = candidates(&part, &partitions);
+            Candidate { part, at, near }
+        };
+        let candidates: Vec<Candidate> = parts.into_iter().map(candidate).collect();
         let rows = self.find(&candidates).await?;
         let mut groups: Vec<Group> = Vec::new();
         for candidate in candidates {
@@ -59,23 +44,6 @@ impl Writer {
             }
         }
         Ok(groups)
-    }
-
-    fn candidate(&self, part: Arc<Part>) -> Candidate {
-        let (at, is_told) = filed_under(&part);
-        let slack = if is_told { 0 } else { NEAR };
-        let (from, to) = (at.saturating_sub(slack), at.saturating_add(slack));
-        let mut near = self.shared.partitions();
-        // What is left out is counted where it began, and has no row to find.
-        near.retain(|one| part.outcome == Outcome::Keep && one.from <= to && from < one.to);
-        // Its own first, then the newest.
-        near.sort_by_key(|one| {
-            (
-                !(one.from..one.to).contains(&at),
-                std::cmp::Reverse(one.from),
-            )
-        });
-        Candidate { part, at, near }
     }
 
     /// The rows that these requests have, one statement a partition.

@@ -1,13 +1,10 @@
 //! Which roll-ups to read for a question: whole hours where a step holds some, minutes at its edges.
 
-use crate::db::Connection;
-use crate::partition::Partition;
-use crate::rollups::Cell;
-use crate::sql::{self, Args, Statement};
+use super::{Cell, Tables, lower, ordered};
+use crate::rollup::Delta;
+use crate::{StatRow, StatsQuery, StoreError};
 use hoplog_model::times::{HOUR, MINUTE};
 use hoplog_model::{Interface, Sketch, UnixNanos};
-use hoplog_store::rollup::Delta;
-use hoplog_store::{StatRow, StatsQuery, StoreError};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -19,19 +16,21 @@ const CUTS: u64 = 2_000;
 
 /// A table of roll-ups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Table {
+pub enum Rollup {
+    /// By minute.
     Minutes,
+    /// By hour.
     Hours,
 }
 
 /// Roll-ups that start within `[from, to)`, in nanoseconds.
-type Range = (Table, UnixNanos, UnixNanos);
+type Range = (Rollup, UnixNanos, UnixNanos);
 
 /// The ranges that make up `[from, to)` (whole minutes), in order of time.
 fn ranges(query: &StatsQuery, from: UnixNanos, to: UnixNanos) -> Vec<Range> {
     let step = query.step.unwrap_or(u64::MAX);
     if step < LONG || (to - from) / step > CUTS {
-        return vec![(Table::Minutes, from, to)];
+        return vec![(Rollup::Minutes, from, to)];
     }
     let mut ranges: Vec<Range> = Vec::new();
     let mut push = |table, from, to| match ranges.last_mut() {
@@ -47,9 +46,9 @@ fn ranges(query: &StatsQuery, from: UnixNanos, to: UnixNanos) -> Vec<Range> {
             .unwrap_or(u64::MAX)
             .min(end);
         let last_hour = (end - end % HOUR).max(first_hour);
-        push(Table::Minutes, at, first_hour);
-        push(Table::Hours, first_hour, last_hour);
-        push(Table::Minutes, last_hour, end);
+        push(Rollup::Minutes, at, first_hour);
+        push(Rollup::Hours, first_hour, last_hour);
+        push(Rollup::Minutes, last_hour, end);
         at = end;
     }
     ranges
@@ -57,7 +56,7 @@ fn ranges(query: &StatsQuery, from: UnixNanos, to: UnixNanos) -> Vec<Range> {
 
 /// What a question comes to over several partitions.
 #[derive(Debug)]
-pub(crate) struct Sums<'a> {
+pub struct Sums<'a> {
     query: &'a StatsQuery,
     sums: BTreeMap<(Interface, UnixNanos), StatRow>,
     /// In the second pass, the services of which entries were found in the first.
@@ -66,7 +65,7 @@ pub(crate) struct Sums<'a> {
 
 impl<'a> Sums<'a> {
     /// Nothing added up yet.
-    pub(crate) fn new(query: &'a StatsQuery) -> Self {
+    pub fn new(query: &'a StatsQuery) -> Self {
         Self {
             query,
             sums: BTreeMap::new(),
@@ -76,7 +75,7 @@ impl<'a> Sums<'a> {
 
     /// Whether the partitions must be added once more: services without entries are found only when all were
     /// asked for these. Costs nothing where every service has some.
-    pub(crate) fn needs_second_pass(&mut self) -> bool {
+    pub fn needs_second_pass(&mut self) -> bool {
         let first = self.query.entries_will_do && self.served.is_none();
         if first {
             let services = self.sums.keys().map(|(one, _)| one.service.clone());
@@ -96,17 +95,12 @@ impl<'a> Sums<'a> {
     }
 
     /// Adds what a partition holds.
-    pub(crate) async fn add(
-        &mut self,
-        partition: &Partition,
-        connection: &mut Connection,
-    ) -> Result<(), StoreError> {
-        let _answering = partition.answering.read().await;
-        let within = self.within(connection).await?;
-        if within.is_none() && partition.pending().is_empty() {
-            return Ok(());
-        }
-        let interfaces = partition.interfaces(connection).await?.list;
+    ///
+    /// # Errors
+    /// What its tables say.
+    pub async fn add(&mut self, tables: &mut impl Tables) -> Result<(), StoreError> {
+        let within = self.within(tables).await?;
+        let interfaces = tables.interfaces().await?;
         let wanted: FxHashMap<i64, &Interface> = interfaces
             .iter()
             .filter(|(_, interface)| self.wants(interface))
@@ -115,12 +109,12 @@ impl<'a> Sums<'a> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let mut sums = self.pending(partition, &wanted);
+        let mut sums = self.pending(tables, &wanted);
         if let Some((from, to)) = within {
-            let few =
-                (wanted.len() * 4 < interfaces.len()).then(|| sql::json(wanted.keys().copied()));
+            let few: Option<Vec<i64>> =
+                (wanted.len() * 4 < interfaces.len()).then(|| wanted.keys().copied().collect());
             for range in ranges(self.query, from, to) {
-                for ((at, interface), cell) in read(connection, range, few.clone()).await? {
+                for ((at, interface), cell) in read(tables, range, few.as_deref()).await? {
                     if wanted.contains_key(&interface) {
                         let sum = sums.entry((interface, self.query.step_of(at)));
                         sum.or_default().add(cell);
@@ -141,31 +135,27 @@ impl<'a> Sums<'a> {
     /// Pending changes that are asked for.
     fn pending(
         &self,
-        partition: &Partition,
+        tables: &impl Tables,
         wanted: &FxHashMap<i64, &Interface>,
     ) -> FxHashMap<(i64, UnixNanos), Sum> {
         let (from, to) = self.query.minutes();
         let mut sums: FxHashMap<(i64, UnixNanos), Sum> = FxHashMap::default();
-        for ((minute, interface), delta) in &partition.pending().deltas {
-            let minute = nanos(*minute);
-            if (from..to).contains(&minute) && wanted.contains_key(interface) {
-                let sum = sums.entry((*interface, self.query.step_of(minute)));
+        tables.pending(&mut |(minute, interface), delta| {
+            let minute = nanos(minute);
+            if (from..to).contains(&minute) && wanted.contains_key(&interface) {
+                let sum = sums.entry((interface, self.query.step_of(minute)));
                 sum.or_default().pending.push(delta.clone());
             }
-        }
+        });
         sums
     }
 
     /// The whole minutes asked for of which the tables have roll-ups.
     async fn within(
         &self,
-        connection: &mut Connection,
+        tables: &mut impl Tables,
     ) -> Result<Option<(UnixNanos, UnixNanos)>, StoreError> {
-        let row = connection
-            .one(&sql::READ_MINUTE_BOUNDS, Args::new())
-            .await?;
-        let bound = |index| crate::db::column::<Option<i64>>(&row, index);
-        let Some((least, greatest)) = bound(0)?.zip(bound(1)?) else {
+        let Some((least, greatest)) = tables.minutes().await? else {
             return Ok(None);
         };
         let (from, to) = self.query.minutes();
@@ -204,7 +194,7 @@ impl<'a> Sums<'a> {
     }
 
     /// By interface, then time.
-    pub(crate) fn finish(self) -> Vec<StatRow> {
+    pub fn finish(self) -> Vec<StatRow> {
         self.sums.into_values().collect()
     }
 }
@@ -229,31 +219,24 @@ impl Sum {
 
 /// A minute's first instant.
 fn nanos(minute: i64) -> UnixNanos {
-    sql::lower(minute).saturating_mul(MINUTE)
+    lower(minute).saturating_mul(MINUTE)
 }
 
 /// The roll-ups of a range, each with its first instant.
 async fn read(
-    connection: &mut Connection,
+    tables: &mut impl Tables,
     (table, from, to): Range,
-    interfaces: Option<String>,
+    of: Option<&[i64]>,
 ) -> Result<Vec<((UnixNanos, i64), Cell)>, StoreError> {
-    let (all, few, width): (&Statement, &Statement, u64) = match table {
-        Table::Minutes => (&sql::READ_MINUTES, &sql::READ_MINUTES_OF, MINUTE),
-        Table::Hours => (&sql::READ_HOURS, &sql::READ_HOURS_OF, HOUR),
+    let width = match table {
+        Rollup::Minutes => MINUTE,
+        Rollup::Hours => HOUR,
     };
-    let args = Args::new()
-        .with(sql::ordered(from / width))
-        .with(sql::ordered(to.div_ceil(width)));
-    let rows = match interfaces {
-        Some(interfaces) => connection.all(few, args.with(interfaces)).await?,
-        None => connection.all(all, args).await?,
-    };
-    let cell = |row| {
-        let ((at, interface), cell) = Cell::read(row)?;
-        Ok(((sql::lower(at).saturating_mul(width), interface), cell))
-    };
-    rows.iter().map(cell).collect()
+    let at = ordered(from / width)..ordered(to.div_ceil(width));
+    let cells = tables.rollups(table, at, of).await?.into_iter();
+    Ok(cells
+        .map(|((at, interface), cell)| ((lower(at).saturating_mul(width), interface), cell))
+        .collect())
 }
 
 #[cfg(test)]
@@ -273,22 +256,22 @@ mod tests {
     fn inner_hours_come_from_hours() {
         let (from, to) = (HOUR / 2, 5 * HOUR + MINUTE);
         let expected = [
-            (Table::Minutes, from, HOUR),
-            (Table::Hours, HOUR, 5 * HOUR),
-            (Table::Minutes, 5 * HOUR, to),
+            (Rollup::Minutes, from, HOUR),
+            (Rollup::Hours, HOUR, 5 * HOUR),
+            (Rollup::Minutes, 5 * HOUR, to),
         ];
         assert_eq!(ranges(&query(from, None), from, to), expected);
     }
 
     #[test]
     fn short_steps_come_from_minutes() {
-        let all = [(Table::Minutes, 0, 9 * HOUR)];
+        let all = [(Rollup::Minutes, 0, 9 * HOUR)];
         assert_eq!(ranges(&query(0, Some(HOUR)), 0, 9 * HOUR), all);
     }
 
     #[test]
     fn steps_of_whole_hours_are_one_range() {
-        let all = [(Table::Hours, HOUR, 9 * HOUR)];
+        let all = [(Rollup::Hours, HOUR, 9 * HOUR)];
         assert_eq!(ranges(&query(HOUR, Some(4 * HOUR)), HOUR, 9 * HOUR), all);
     }
 
@@ -296,11 +279,11 @@ mod tests {
     fn steps_off_the_hour_are_cut_at_their_ends() {
         let from = 30 * MINUTE;
         let expected = [
-            (Table::Minutes, from, HOUR),
-            (Table::Hours, HOUR, 3 * HOUR),
-            (Table::Minutes, 3 * HOUR, 4 * HOUR),
-            (Table::Hours, 4 * HOUR, 6 * HOUR),
-            (Table::Minutes, 6 * HOUR, 6 * HOUR + from),
+            (Rollup::Minutes, from, HOUR),
+            (Rollup::Hours, HOUR, 3 * HOUR),
+            (Rollup::Minutes, 3 * HOUR, 4 * HOUR),
+            (Rollup::Hours, 4 * HOUR, 6 * HOUR),
+            (Rollup::Minutes, 6 * HOUR, 6 * HOUR + from),
         ];
         assert_eq!(
             ranges(&query(from, Some(3 * HOUR)), from, from + 6 * HOUR),
@@ -313,7 +296,7 @@ mod tests {
         let (from, to) = (HOUR + 5 * MINUTE, HOUR + 9 * MINUTE);
         assert_eq!(
             ranges(&query(from, None), from, to),
-            [(Table::Minutes, from, to)]
+            [(Rollup::Minutes, from, to)]
         );
     }
 }

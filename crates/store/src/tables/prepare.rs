@@ -1,78 +1,109 @@
 //! Everything about a batch that needs no database: merging, summaries, packing, search records. Runs
 //! on a thread of its own, before the transaction.
 
-use super::layout;
 use super::merge::{self, Frames};
-use crate::area::Area;
-use crate::names::{Names, key_number};
-use crate::records;
-use crate::rollups::Changes;
-use crate::rows::Stored;
-use crate::sql::{self, Bulk};
+use super::names::{Fresh, Names, key_number};
+use super::rollups::Changes;
+use super::stored::Stored;
+use super::{ordered, records};
+use crate::pack::{Dictionaries, Dictionary, Packer, ROW_BYTES_FULL, Unpacker, check32};
+use crate::rollup::Rollups;
+use crate::segment::{
+    KeyFilter, OTHER, Record, RowSet, SPAN_ID, Segment, SegmentBuilder, TRACE_ID,
+};
+use crate::{Filed, Outcome, Part, StoreError, Written, summarize};
 use hoplog_model::times::MINUTE;
-use hoplog_model::{RowId, Summary, TraceId, UnixNanos};
+use hoplog_model::{Summary, TraceId, UnixNanos};
 use hoplog_otlp::SpanSet;
-use hoplog_store::pack::{Dictionaries, Dictionary, Packer, ROW_BYTES_FULL, Unpacker, check32};
-use hoplog_store::rollup::Rollups;
-use hoplog_store::segment::{OTHER, Record, RowSet, SPAN_ID, Segment, SegmentBuilder, TRACE_ID};
-use hoplog_store::{Filed, Outcome, Part, StoreError, Written, summarize};
 use std::sync::Arc;
 
 /// A batch for one partition.
 #[derive(Debug)]
-pub(crate) struct Job {
+pub struct Job {
     /// The parts, each with the row its request has already.
-    pub(crate) parts: Vec<(Arc<Part>, Option<Stored>)>,
-    /// The number of the segment that this batch becomes.
-    pub(crate) segment: i64,
-    pub(crate) names: Names,
-    pub(crate) dictionaries: Arc<Dictionaries>,
+    pub parts: Vec<(Arc<Part>, Option<Stored>)>,
+    /// Of the partition.
+    pub names: Names,
+    /// Those that its rows are packed with.
+    pub dictionaries: Arc<Dictionaries>,
     /// Spans after which a row takes no more.
-    pub(crate) request_spans: u32,
+    pub request_spans: u32,
 }
 
 /// The batch as rows of tables.
 #[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) names: Names,
+pub struct Prepared {
+    /// Of the partition, with what is new.
+    pub names: Names,
+    /// What of these is new.
+    pub fresh: Fresh,
     /// The dictionary of all new frames.
-    pub(crate) dictionary: Option<Arc<Dictionary>>,
+    pub dictionary: Option<Arc<Dictionary>>,
     /// Rows that give way to merged ones.
-    pub(crate) replaced_rows: Vec<i64>,
-    /// Inserts in the order in which they are to be made.
-    pub(crate) inserts: Vec<Bulk>,
-    /// The segment's own line; none if the batch wrote no row.
-    pub(crate) segment: Option<Segment>,
+    pub replaced_rows: Vec<i64>,
+    /// New and merged rows by ordinal, each with the number of its interface.
+    pub rows: Vec<(NewRow, i64)>,
+    /// Further frames of large rows: request, number, frames.
+    pub parts: Vec<(TraceId, i64, Vec<u8>)>,
+    /// Requests that are left out, and since when.
+    pub decisions: Vec<(TraceId, Outcome, UnixNanos)>,
+    /// How the rows are found; none if the batch wrote no row.
+    pub search: Option<Search>,
     /// By minute since 1970 and interface.
-    pub(crate) rollups: Changes,
-    pub(crate) upto: Vec<u8>,
-    pub(crate) upto_max: u64,
-    pub(crate) written: Written,
+    pub rollups: Changes,
+    /// 16 bytes trace id, 8 bytes position (big-endian) for each part.
+    pub upto: Vec<u8>,
+    /// The greatest of these positions.
+    pub upto_max: u64,
+    /// What became of the spans.
+    pub written: Written,
     /// Rows gained.
-    pub(crate) rows: u64,
+    pub rows_gained: u64,
     /// Bytes of frames gained, less those that went.
-    pub(crate) packed_bytes: i64,
+    pub packed_bytes: i64,
+}
+
+/// The search records of a batch's rows.
+#[derive(Debug)]
+pub struct Search {
+    /// The segment's own line; its records and filters are in the other fields.
+    pub segment: Segment,
+    /// By number of the service, ascending: [`records`].
+    pub records: Vec<(i64, Vec<u8>)>,
+    /// By key, ascending.
+    pub filters: Vec<FilterLine>,
+}
+
+/// A filter of the values of one key.
+#[derive(Debug)]
+pub struct FilterLine {
+    /// [`key_number`].
+    pub key: i64,
+    /// Distinct values.
+    pub values: u32,
+    /// Least number among them.
+    pub number_min: Option<f64>,
+    /// Greatest number among them.
+    pub number_max: Option<f64>,
+    /// The filter.
+    pub filter: Vec<u8>,
 }
 
 /// A row to be.
-pub(super) struct NewRow {
-    pub(super) summary: Summary,
-    frames: Vec<u8>,
-    pub(super) part_count: i64,
-    /// As a signed number it is shorter in SQLite.
-    pub(super) check: i32,
-}
-
-impl NewRow {
-    /// Bytes of the frames that stand in the row itself.
-    pub(super) fn own_bytes(&self) -> usize {
-        self.frames.len()
-    }
+#[derive(Debug)]
+pub struct NewRow {
+    /// Its columns.
+    pub summary: Summary,
+    /// Those of its frames that stand in the row itself.
+    pub frames: Vec<u8>,
+    /// How many rows of `parts` it has.
+    pub part_count: i64,
+    /// [`check32`] of all frames, as a signed number: in SQLite that is shorter.
+    pub check: i32,
 }
 
 /// What a batch comes to, request by request.
 struct Work {
-    segment: i64,
     request_spans: u32,
     dictionaries: Arc<Dictionaries>,
     dictionary: Option<Arc<Dictionary>>,
@@ -89,10 +120,15 @@ struct Work {
     packed_bytes: i64,
 }
 
-/// Prepares a batch; fails only on damaged rows.
-pub(crate) fn prepare(job: Job) -> Result<Prepared, StoreError> {
+/// Prepares a batch. `order` says in which order its rows are best written, as indices into them.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] if a row that a part belongs to is damaged.
+pub fn prepare(
+    job: Job,
+    order: impl FnOnce(&[(NewRow, i64)]) -> Vec<usize>,
+) -> Result<Prepared, StoreError> {
     let mut work = Work {
-        segment: job.segment,
         request_spans: job.request_spans,
         dictionary: job.dictionaries.current(),
         dictionaries: job.dictionaries,
@@ -117,7 +153,7 @@ pub(crate) fn prepare(job: Job) -> Result<Prepared, StoreError> {
         upto_max = upto_max.max(position);
         work.take(&part, stored)?;
     }
-    Ok(work.finish(upto, upto_max))
+    Ok(work.finish(upto, upto_max, order))
 }
 
 impl Work {
@@ -237,7 +273,10 @@ impl Work {
     }
 
     /// The rows in the order in which they are written, each with the number of its interface.
-    fn ordered_rows(&mut self) -> Vec<(NewRow, i64)> {
+    fn ordered_rows(
+        &mut self,
+        order: impl FnOnce(&[(NewRow, i64)]) -> Vec<usize>,
+    ) -> Vec<(NewRow, i64)> {
         let rows = std::mem::take(&mut self.rows).into_iter();
         let rows: Vec<_> = rows
             .map(|row| {
@@ -245,11 +284,7 @@ impl Work {
                 (row, interface)
             })
             .collect();
-        let sizes: Vec<usize> = rows
-            .iter()
-            .map(|(row, interface)| layout::size(row, *interface))
-            .collect();
-        let order = layout::fill_pages(&sizes);
+        let order = order(&rows);
         let mut ordinals = vec![0; order.len()];
         for (place, ordinal) in order.iter().zip(0..) {
             ordinals[*place] = ordinal;
@@ -262,49 +297,28 @@ impl Work {
             .collect()
     }
 
-    fn finish(mut self, upto: Vec<u8>, upto_max: u64) -> Prepared {
-        let rows = self.ordered_rows();
-        let count = rows.len();
+    fn finish(
+        mut self,
+        upto: Vec<u8>,
+        upto_max: u64,
+        order: impl FnOnce(&[(NewRow, i64)]) -> Vec<usize>,
+    ) -> Prepared {
+        let rows = self.ordered_rows(order);
         let mut names = self.names;
-        let mut parts = Bulk::new(&sql::PARTS, self.parts.len());
-        for (trace_id, n, frames) in self.parts {
-            parts
-                .value(trace_id.as_bytes().to_vec())
-                .value(n)
-                .value(frames);
-        }
-        let mut decisions = Bulk::new(&sql::DECISIONS, self.decisions.len());
-        for (trace_id, outcome, at) in self.decisions {
-            let outcome = if outcome == Outcome::Drop {
-                "drop"
-            } else {
-                "count_only"
-            };
-            decisions
-                .value(trace_id.as_bytes().to_vec())
-                .value(outcome)
-                .value(sql::ordered(at));
-        }
-        let mut inserts = vec![requests(rows, self.segment), parts, decisions];
-        let segment = (count > 0)
-            .then(|| self.builder.finish())
-            .map(|mut segment| {
-                let mut area = Area::default();
-                inserts.push(filters(self.segment, &mut segment, &mut names, &mut area));
-                inserts.push(records(self.segment, &mut segment, &mut names, &mut area));
-                inserts.push(area.into_rows(self.segment));
-                segment
-            });
+        let search = (!rows.is_empty()).then(|| search(self.builder.finish(), &mut names));
         let rollups = rollups(self.rollups, &mut names);
-        inserts.extend(names.take_fresh());
+        let fresh = names.take_fresh();
         names.bound();
         Prepared {
             names,
-            dictionary: self.dictionary.filter(|_| count > 0),
-            rows: (count - self.replaced_rows.len()) as u64,
+            fresh,
+            dictionary: self.dictionary.filter(|_| !rows.is_empty()),
+            rows_gained: (rows.len() - self.replaced_rows.len()) as u64,
             replaced_rows: self.replaced_rows,
-            inserts,
-            segment,
+            rows,
+            parts: self.parts,
+            decisions: self.decisions,
+            search,
             rollups,
             upto,
             upto_max,
@@ -314,49 +328,20 @@ impl Work {
     }
 }
 
+fn search(mut segment: Segment, names: &mut Names) -> Search {
+    Search {
+        filters: filters(&mut segment, names),
+        records: records(&mut segment, names),
+        segment,
+    }
+}
+
 fn signed(bytes: usize) -> i64 {
     i64::try_from(bytes).expect("a length")
 }
 
-fn requests(rows: Vec<(NewRow, i64)>, segment: i64) -> Bulk {
-    let mut bulk = Bulk::new(&sql::REQUESTS, rows.len());
-    for (
-        (
-            NewRow {
-                summary,
-                frames,
-                part_count,
-                check,
-                ..
-            },
-            interface,
-        ),
-        ordinal,
-    ) in rows.into_iter().zip(0..)
-    {
-        bulk.value(RowId::new(segment, ordinal).0)
-            .value(summary.trace_id.as_bytes().to_vec())
-            .value(sql::bits(summary.started_at))
-            .value(sql::bits(summary.duration))
-            .value(sql::bits(summary.extent))
-            .value(interface)
-            .value(i64::from(summary.status.to_wire()))
-            .value(summary.code)
-            .value(i64::from(summary.span_count))
-            .value(i64::from(summary.hop_count))
-            .value(i64::from(summary.service_count))
-            .value(i64::from(summary.error_count))
-            .value(i64::from(summary.flags.0))
-            .value(i64::from(summary.capped_spans))
-            .value(part_count)
-            .value(i64::from(check))
-            .value(frames);
-    }
-    bulk
-}
-
 /// The search records by service. Several interfaces can have one number, that of [`OTHER`].
-fn records(number: i64, segment: &mut Segment, names: &mut Names, area: &mut Area) -> Bulk {
+fn records(segment: &mut Segment, names: &mut Names) -> Vec<(i64, Vec<u8>)> {
     let mut placed: Vec<((i64, i64), Record)> = std::mem::take(&mut segment.records)
         .into_iter()
         .map(|record| {
@@ -381,14 +366,10 @@ fn records(number: i64, segment: &mut Segment, names: &mut Names, area: &mut Are
         records::encode(interface, *last, &record, bytes);
         *last = interface;
     }
-    let mut bulk = Bulk::new(&sql::RECORDS, services.len());
-    for (service, _, bytes) in services {
-        bulk.value(number >> sql::BIN_BITS)
-            .value(service)
-            .value(number);
-        area.put(bytes).add_to(&mut bulk);
-    }
-    bulk
+    let records = services.into_iter();
+    records
+        .map(|(service, _, bytes)| (service, bytes))
+        .collect()
 }
 
 fn join(first: &mut Record, other: &Record) {
@@ -404,30 +385,29 @@ fn join(first: &mut Record, other: &Record) {
     sketch.encode(&mut first.sketch);
 }
 
-fn filters(number: i64, segment: &mut Segment, names: &mut Names, area: &mut Area) -> Bulk {
+fn filters(segment: &mut Segment, names: &mut Names) -> Vec<FilterLine> {
     let mut filters = std::mem::take(&mut segment.filters);
     filters.sort_by_cached_key(|filter| key_number(&filter.key));
-    let mut bulk = Bulk::new(&sql::FILTERS, filters.len());
-    for filter in filters {
+    let line = |filter: KeyFilter| {
         if ![SPAN_ID, TRACE_ID, OTHER].contains(&filter.key.as_str()) {
             names.note_key(&filter.key);
         }
-        bulk.value(number >> sql::BIN_BITS)
-            .value(key_number(&filter.key))
-            .value(number)
-            .value(i64::from(filter.values))
-            .value(filter.number_min)
-            .value(filter.number_max);
-        area.put(filter.filter).add_to(&mut bulk);
-    }
-    bulk
+        FilterLine {
+            key: key_number(&filter.key),
+            values: filter.values,
+            number_min: filter.number_min,
+            number_max: filter.number_max,
+            filter: filter.filter,
+        }
+    };
+    filters.into_iter().map(line).collect()
 }
 
 fn rollups(rollups: Rollups, names: &mut Names) -> Changes {
     let mut changes: Changes = rollups
         .finish()
         .into_iter()
-        .map(|(met, minute, delta)| ((sql::ordered(minute / MINUTE), names.place(met).0), delta))
+        .map(|(met, minute, delta)| ((ordered(minute / MINUTE), names.place(met).0), delta))
         .collect();
     changes.sort_unstable_by_key(|(key, _)| *key);
     changes.dedup_by(|next, first| {

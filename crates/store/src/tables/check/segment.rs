@@ -1,18 +1,13 @@
 //! A row against its columns, and against what its segment says of it.
 
-use crate::db::{Connection, column};
-use crate::names::key_number;
-use crate::records;
-use crate::rows::{Stored, check, trace_id};
-use crate::source::read_places;
-use crate::sql::{self, Args};
-use hoplog_model::{Flags, Interface, RowId, TraceId};
+use crate::segment::{Heads, NAME_BYTES_MAX, OTHER, RowSet, SPAN_ID, TRACE_ID};
+use crate::tables::{Columns, Tables, bits, key_number, records};
+use crate::walk::{PackedRow, SegmentHead};
+use crate::{StoreError, StoredRequest, filter, summary};
+use hoplog_model::{Interface, RowId, TraceId};
 use hoplog_otlp::{SpanRef, SpanSet};
-use hoplog_store::segment::{Heads, NAME_BYTES_MAX, OTHER, RowSet, SPAN_ID, TRACE_ID};
-use hoplog_store::walk::{PackedRow, SegmentHead};
-use hoplog_store::{StoreError, StoredRequest, filter, summary};
 use rustc_hash::{FxHashMap, FxHashSet};
-use sqlx::sqlite::SqliteRow;
+use std::ops::Range;
 use twox_hash::XxHash3_64;
 
 /// The search records of neighbouring segments, by (interface or key, segment).
@@ -23,28 +18,21 @@ pub(super) struct Bin {
 }
 
 impl Bin {
-    /// All records of a bin. One that cannot be read counts as missing.
-    pub(super) async fn read(connection: &mut Connection, bin: i64) -> Result<Self, StoreError> {
+    /// All records of these segments. One that cannot be read counts as missing.
+    pub(super) async fn read(
+        tables: &mut impl Tables,
+        segments: Range<i64>,
+    ) -> Result<Self, StoreError> {
         let mut all = Self::default();
-        let rows = connection
-            .all(&sql::CHECK_RECORDS, Args::new().with(bin))
-            .await?;
-        let bytes = read_places(connection, &rows).await?;
-        for (row, bytes) in rows.iter().zip(bytes) {
-            let segment = column(row, 1)?;
+        for (segment, bytes) in tables.records(segments.clone()).await? {
             for entry in records::decode(&bytes).filter_map(Result::ok) {
                 if let Ok(rows) = RowSet::decode(entry.rows) {
                     all.records.insert((entry.interface, segment), rows);
                 }
             }
         }
-        let rows = connection
-            .all(&sql::CHECK_FILTERS, Args::new().with(bin))
-            .await?;
-        let bytes = read_places(connection, &rows).await?;
-        for (row, bytes) in rows.iter().zip(bytes) {
-            all.filters
-                .insert((column(row, 0)?, column(row, 1)?), bytes);
+        for (key, segment, filter) in tables.filters(segments).await? {
+            all.filters.insert((key, segment), filter);
         }
         Ok(all)
     }
@@ -63,61 +51,6 @@ impl Bin {
         // A key without a filter of its own is named in that of the others.
         probe(key, XxHash3_64::oneshot(value)) || probe(OTHER, XxHash3_64::oneshot(key.as_bytes()))
     }
-}
-
-/// The columns of a row that its spans determine.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Columns {
-    started_at: i64,
-    duration: i64,
-    extent: i64,
-    status: i64,
-    code: Option<String>,
-    counts: [i64; 4],
-    flags: i64,
-    capped_spans: i64,
-    interface: i64,
-}
-
-/// The columns of a [`sql::CHECK_ROWS`] row, the row without its parts, and its check.
-pub(super) fn columns(row: &SqliteRow) -> Result<(Columns, Stored, u32), StoreError> {
-    let int = |index| column::<i64>(row, index);
-    let columns = Columns {
-        started_at: int(2)?,
-        duration: int(3)?,
-        extent: int(4)?,
-        interface: int(5)?,
-        status: int(6)?,
-        code: column(row, 7)?,
-        counts: [int(8)?, int(9)?, int(10)?, int(11)?],
-        flags: int(12)?,
-        capped_spans: int(13)?,
-    };
-    let row_id = RowId(int(0)?);
-    let number = |value: i64| {
-        u32::try_from(value)
-            .map_err(|why| StoreError::corrupt(format!("requests row {}", row_id.0), why))
-    };
-    let frames: Vec<u8> = column(row, 16)?;
-    let own_bytes = frames.len();
-    let packed = PackedRow {
-        row: row_id,
-        trace_id: trace_id(column(row, 1)?)?,
-        started_at: columns.started_at.cast_unsigned(),
-        flags: Flags(number(columns.flags)?),
-        capped_spans: number(columns.capped_spans)?,
-        frames,
-    };
-    let check = check(int(15)?)?;
-    Ok((
-        columns,
-        Stored {
-            packed,
-            own_bytes,
-            part_count: int(14)?,
-        },
-        check,
-    ))
 }
 
 /// A row that could be read.
@@ -195,9 +128,9 @@ impl CheckedRow {
             summary.error_count,
         ];
         Columns {
-            started_at: sql::bits(summary.started_at),
-            duration: sql::bits(summary.duration),
-            extent: sql::bits(summary.extent),
+            started_at: bits(summary.started_at),
+            duration: bits(summary.duration),
+            extent: bits(summary.extent),
             status: i64::from(summary.status.to_wire()),
             code: summary.code.clone(),
             counts: counts.map(i64::from),

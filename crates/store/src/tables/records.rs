@@ -2,12 +2,12 @@
 //! one before, its failed spans, its rows and its durations. Spans are as many as there are durations,
 //! and the longest is in the last bucket.
 
+use crate::segment::{Damaged, Record};
 use hoplog_model::Sketch;
 use hoplog_otlp::write::varint;
-use hoplog_store::segment::{Damaged, Record};
 
 /// Appends a record. `last` is the number of the one before, at first 0.
-pub(crate) fn encode(interface: i64, last: i64, record: &Record, to: &mut Vec<u8>) {
+pub(super) fn encode(interface: i64, last: i64, record: &Record, to: &mut Vec<u8>) {
     varint(to, interface.abs_diff(last));
     varint(to, u64::from(record.errors));
     for bytes in [&record.rows, &record.sketch] {
@@ -18,18 +18,23 @@ pub(crate) fn encode(interface: i64, last: i64, record: &Record, to: &mut Vec<u8
 
 /// A record as it lies there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Entry<'a> {
-    pub(crate) interface: i64,
-    pub(crate) errors: u32,
+pub struct Entry<'a> {
+    /// Its number.
+    pub interface: i64,
+    /// Failed spans.
+    pub errors: u32,
     /// [`Record::rows`].
-    pub(crate) rows: &'a [u8],
+    pub rows: &'a [u8],
     /// [`Record::sketch`].
     sketch: &'a [u8],
 }
 
 impl Entry<'_> {
     /// Spans, and nanoseconds that none of them is longer than.
-    pub(crate) fn count_and_longest(&self) -> Result<(u32, u64), Damaged> {
+    ///
+    /// # Errors
+    /// [`Damaged`] if the durations cannot be read.
+    pub fn count_and_longest(&self) -> Result<(u32, u64), Damaged> {
         let sketch = Sketch::decode(self.sketch).map_err(|_| Damaged("a record's durations"))?;
         let count = u32::try_from(sketch.count()).map_err(|_| Damaged("a record's count"))?;
         let last = sketch.buckets().last();
@@ -38,7 +43,7 @@ impl Entry<'_> {
 }
 
 /// Reads what [`encode`] wrote.
-pub(crate) fn decode(mut bytes: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, Damaged>> {
+pub fn decode(mut bytes: &[u8]) -> impl Iterator<Item = Result<Entry<'_>, Damaged>> {
     let mut last = 0_i64;
     std::iter::from_fn(move || {
         (!bytes.is_empty()).then(|| {

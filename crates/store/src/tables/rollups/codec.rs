@@ -1,12 +1,12 @@
 //! Changes of roll-ups as bytes: by minute, then interface; each number as the varint of its zigzag.
 
 use super::Changes;
+use crate::rollup::Delta;
+use crate::segment::Damaged;
 use hoplog_otlp::write::varint;
-use hoplog_store::rollup::Delta;
-use hoplog_store::segment::Damaged;
 
 /// The changes as bytes.
-pub(crate) fn encode(changes: &[((i64, i64), Delta)]) -> Vec<u8> {
+pub fn encode(changes: &[((i64, i64), Delta)]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(24 * changes.len());
     let (mut last_at, mut last_interface) = (0_i64, 0_i64);
     for (key, delta) in changes {
@@ -34,7 +34,10 @@ pub(crate) fn encode(changes: &[((i64, i64), Delta)]) -> Vec<u8> {
 }
 
 /// Reads what [`encode`] wrote.
-pub(crate) fn decode(mut bytes: &[u8]) -> Result<Changes, Damaged> {
+///
+/// # Errors
+/// [`Damaged`] if it is something else.
+pub fn decode(mut bytes: &[u8]) -> Result<Changes, Damaged> {
     let mut changes = Changes::new();
     let mut key = (0_i64, 0_i64);
     while !bytes.is_empty() {

@@ -1,19 +1,19 @@
 //! The numbers that interfaces have in one partition, as its writer knows them.
 
-use crate::sql::{self, Bulk};
+use super::bits;
+use crate::segment::{Names as Met, OTHER};
 use hoplog_model::Interface;
-use hoplog_store::segment::{Names as Met, OTHER};
 use rustc_hash::{FxHashMap, FxHashSet};
 use twox_hash::XxHash3_64;
 
 /// Interfaces of a partition; beyond, a name is filed under [`OTHER`] of its service and kind.
-pub(crate) const INTERFACES_MAX: usize = 20_000;
+pub const INTERFACES_MAX: usize = 20_000;
 /// Attribute keys of a partition that are remembered for suggestions.
-pub(crate) const KEYS_MAX: usize = 20_000;
+pub const KEYS_MAX: usize = 20_000;
 
 /// Interned names. New ones are numbered at once and written with the batch that brought them.
 #[derive(Debug, Default)]
-pub(crate) struct Names {
+pub struct Names {
     interfaces: FxHashMap<Interface, i64>,
     interfaces_max: usize,
     /// The least number of an interface of each service.
@@ -21,19 +21,22 @@ pub(crate) struct Names {
     keys: FxHashSet<String>,
     fresh: Fresh,
     /// Finds an interface without an allocation; by its numbers, those here.
-    pub(crate) met: Met,
+    pub(super) met: Met,
     places: Vec<(i64, i64)>,
 }
 
+/// Names that a partition does not hold yet.
 #[derive(Debug, Default)]
-struct Fresh {
-    interfaces: Vec<(i64, Interface)>,
-    keys: Vec<String>,
+pub struct Fresh {
+    /// Each with its number.
+    pub interfaces: Vec<(i64, Interface)>,
+    /// Attribute keys.
+    pub keys: Vec<String>,
 }
 
 impl Names {
     /// Those a partition holds; interfaces by number.
-    pub(crate) fn new(
+    pub fn new(
         interfaces: impl IntoIterator<Item = (i64, Interface)>,
         keys: impl IntoIterator<Item = String>,
     ) -> Self {
@@ -52,7 +55,7 @@ impl Names {
     }
 
     /// The number of an interface that was met, and that of its service.
-    pub(crate) fn place(&mut self, met: u32) -> (i64, i64) {
+    pub(super) fn place(&mut self, met: u32) -> (i64, i64) {
         for next in self.places.len()..=met as usize {
             let interface = self.met.interfaces()[next].clone();
             let number = self.interface(&interface);
@@ -63,7 +66,7 @@ impl Names {
     }
 
     /// Forgets what was met, if it has become much.
-    pub(crate) fn bound(&mut self) {
+    pub(super) fn bound(&mut self) {
         if self.met.interfaces().len() > 2 * self.interfaces_max {
             self.met = Met::default();
             self.places.clear();
@@ -71,7 +74,7 @@ impl Names {
     }
 
     /// The interface's number.
-    pub(crate) fn interface(&mut self, interface: &Interface) -> i64 {
+    pub(super) fn interface(&mut self, interface: &Interface) -> i64 {
         if let Some(id) = self.interfaces.get(interface) {
             return *id;
         }
@@ -94,43 +97,22 @@ impl Names {
     }
 
     /// Remembers that a key occurs.
-    pub(crate) fn note_key(&mut self, key: &str) {
+    pub(super) fn note_key(&mut self, key: &str) {
         if self.keys.len() < KEYS_MAX && !self.keys.contains(key) {
             self.fresh.keys.push(key.to_owned());
             self.keys.insert(key.to_owned());
         }
     }
 
-    /// What the partition does not hold yet, as rows; asked once a batch.
-    pub(crate) fn take_fresh(&mut self) -> [Bulk; 2] {
-        let fresh = std::mem::take(&mut self.fresh);
-        let mut interfaces = Bulk::new(&sql::INTERFACES, fresh.interfaces.len());
-        for (
-            id,
-            Interface {
-                service,
-                kind,
-                name,
-            },
-        ) in fresh.interfaces
-        {
-            interfaces
-                .value(id)
-                .value(service)
-                .value(i64::from(kind.to_wire()))
-                .value(name);
-        }
-        let mut keys = Bulk::new(&sql::KEYS, fresh.keys.len());
-        for key in fresh.keys {
-            keys.value(key);
-        }
-        [interfaces, keys]
+    /// What the partition does not hold yet; asked once a batch.
+    pub(super) fn take_fresh(&mut self) -> Fresh {
+        std::mem::take(&mut self.fresh)
     }
 }
 
 /// The number of an attribute key in the `filters` table: needs no list of keys.
-pub(crate) fn key_number(key: &str) -> i64 {
-    sql::bits(XxHash3_64::oneshot(key.as_bytes()))
+pub fn key_number(key: &str) -> i64 {
+    bits(XxHash3_64::oneshot(key.as_bytes()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! A row's frames: packing new ones, adding to those there are.
 
-use crate::rows::{Stored, place};
+use super::stored::{Stored, place};
+use crate::StoreError;
+use crate::pack::{Dictionaries, Dictionary, Packer, Unpacker};
 use hoplog_otlp::{Absorbed, SpanSet};
-use hoplog_store::StoreError;
-use hoplog_store::pack::{Dictionaries, Dictionary, Packer, Unpacker};
 use rustc_hash::FxHashSet;
 use std::ops::Range;
 

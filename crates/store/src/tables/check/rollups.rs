@@ -2,15 +2,14 @@
 
 use super::Check;
 use super::segment::number;
-use crate::db::Connection;
-use crate::rollups::{self, Cell, Deltas};
-use crate::sql::{self, Args, Statement};
+use crate::StoreError;
+use crate::rollup::Delta;
+use crate::tables::{Cell, Deltas, Rollup, Tables, hours, ordered};
 use hoplog_model::Sketch;
 use hoplog_model::times::MINUTE;
-use hoplog_store::StoreError;
-use hoplog_store::rollup::Delta;
 use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Changes by minute since 1970 and interface number, in order.
 type Expected = BTreeMap<(i64, i64), Delta>;
@@ -21,15 +20,15 @@ impl Check<'_> {
     /// Compares the tables, with what is pending, with the rows and with each other, an hour at a time.
     pub(super) async fn compare_rollups(
         mut self,
-        connection: &mut Connection,
+        tables: &mut impl Tables,
     ) -> Result<(), StoreError> {
         let mut expected = self.expected_minutes();
-        let pending = self.partition.pending().deltas.clone();
-        let hours = rollups::hours(&pending);
-        let hours = read(connection, &sql::READ_HOURS, (0, i64::MAX), &hours).await?;
-        for (hour, cells) in hours {
-            let within = (hour * 60, (hour + 1) * 60);
-            let minutes = read(connection, &sql::READ_MINUTES, within, &pending).await?;
+        let mut pending = Deltas::default();
+        tables.pending(&mut |key, delta| pending.entry(key).or_default().merge(delta));
+        let all = read(tables, Rollup::Hours, 0..i64::MAX, &hours(&pending)).await?;
+        for (hour, cells) in all {
+            let within = hour * 60..(hour + 1) * 60;
+            let minutes = read(tables, Rollup::Minutes, within, &pending).await?;
             self.compare_hour(hour, cells, &minutes);
             for (minute, cells) in minutes {
                 for (interface, cell) in cells {
@@ -57,7 +56,7 @@ impl Check<'_> {
             match number(&self.interfaces, interface) {
                 Some(number) => {
                     deltas
-                        .entry((sql::ordered(at / MINUTE), number))
+                        .entry((ordered(at / MINUTE), number))
                         .or_default()
                         .merge(&delta);
                 }
@@ -115,25 +114,21 @@ fn matches_rows(cell: &Cell, rows: &Delta) -> bool {
             .all(|(bucket, count)| held.get(&bucket).is_some_and(|held| *held >= count))
 }
 
-/// The roll-ups that start within `[from, to)`, by time, with what is pending of them.
+/// The roll-ups of these minutes or hours, by time, with what is pending of them.
 async fn read(
-    connection: &mut Connection,
-    statement: &Statement,
-    (from, to): (i64, i64),
+    tables: &mut impl Tables,
+    table: Rollup,
+    at: Range<i64>,
     pending: &Deltas,
 ) -> Result<BTreeMap<i64, Cells>, StoreError> {
     let mut cells: BTreeMap<i64, Cells> = BTreeMap::new();
-    for row in connection
-        .all(statement, Args::new().with(from).with(to))
-        .await?
-    {
-        let ((at, interface), cell) = Cell::read(&row)?;
+    for ((at, interface), cell) in tables.rollups(table, at.clone(), None).await? {
         cells.entry(at).or_default().insert(interface, cell);
     }
-    for ((at, interface), delta) in pending {
-        if (from..to).contains(at) {
+    for ((when, interface), delta) in pending {
+        if at.contains(when) {
             cells
-                .entry(*at)
+                .entry(*when)
                 .or_default()
                 .entry(*interface)
                 .or_default()
