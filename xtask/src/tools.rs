@@ -1,11 +1,11 @@
 //! What the tests need beside Rust, from Debian, PyPI and npm; each installed once, and said so.
 
 use crate::run::{root, run};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Debian packages by the command that succeeds where they are there.
-const APT: [(&[&str], &[&str]); 2] = [
+const APT: [(&[&str], &[&str]); 3] = [
     (
         &["chromedriver", "--version"],
         &[
@@ -20,7 +20,17 @@ const APT: [(&[&str], &[&str]); 2] = [
         &["python3", "-c", "import venv, ensurepip"],
         &["python3", "python3-venv"],
     ),
+    (
+        &["sh", "-c", "ls /usr/lib/postgresql/*/bin/postgres"],
+        &[POSTGRESQL],
+    ),
 ];
+const POSTGRESQL: &str = "postgresql";
+/// Tests start servers of their own; Debian's package would make and start one beside them.
+const NO_CLUSTER: (&str, &str) = (
+    "/etc/postgresql-common/createcluster.d/hoplog.conf",
+    "create_main_cluster = false\n",
+);
 const PYTHON: [&str; 3] = [
     "opentelemetry-sdk==1.45.*",
     "opentelemetry-exporter-otlp-proto-http==1.45.*",
@@ -79,11 +89,23 @@ fn debian() -> Result<(), String> {
         return Ok(());
     }
     println!("==> installing from Debian: {}", missing.join(" "));
+    if missing.contains(&POSTGRESQL) {
+        no_cluster()?;
+    }
     run(Command::new("apt-get").args(["update", "-q", "-q"]))?;
     run(Command::new("apt-get")
         .args(["install", "-y", "-q", "-q", "--no-install-recommends"])
         .args(missing)
         .env("DEBIAN_FRONTEND", "noninteractive"))
+}
+
+fn no_cluster() -> Result<(), String> {
+    let (path, text) = NO_CLUSTER;
+    println!("==> writing {path}: {}", text.trim());
+    let folder = Path::new(path).parent().unwrap_or(Path::new("/"));
+    std::fs::create_dir_all(folder)
+        .and_then(|()| std::fs::write(path, text))
+        .map_err(|why| format!("{path}: {why}"))
 }
 
 impl Tools {

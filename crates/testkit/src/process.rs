@@ -227,21 +227,23 @@ async fn addresses(lines: &mut Lines<BufReader<ChildStdout>>) -> anyhow::Result<
     Ok(found.map(|address| address.expect("all three were found")))
 }
 
-fn tail(log: &Path) -> String {
+pub(crate) fn tail(log: &Path) -> String {
     let bytes = std::fs::read(log).unwrap_or_default();
     let start = bytes.len().saturating_sub(64 << 10);
     String::from_utf8_lossy(&bytes[start..]).into_owned()
 }
 
 /// What `/proc/PID/stat` tells.
-struct Stat {
+pub(crate) struct Stat {
     /// Ended, but not waited for yet.
-    ended: bool,
+    pub(crate) ended: bool,
+    /// By SIGSTOP.
+    pub(crate) stopped: bool,
     cpu_seconds: f64,
 }
 
 impl Stat {
-    fn read(pid: u32) -> anyhow::Result<Self> {
+    pub(crate) fn read(pid: u32) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         Self::parse(&text).context("/proc/PID/stat has another form")
     }
@@ -255,6 +257,7 @@ impl Stat {
         let cpu_seconds = (ticks(11)? + ticks(12)?) / 100.0;
         Some(Self {
             ended: matches!(*fields.first()?, "Z" | "X"),
+            stopped: *fields.first()? == "T",
             cpu_seconds,
         })
     }

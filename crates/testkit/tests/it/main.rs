@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod corpus;
+mod postgres;
 mod process;
 mod spans;

@@ -1,0 +1,455 @@
+//! A real PostgreSQL: a server on a free port with a folder of its own. It ends, and its folder
+//! goes, with the [`Postgres`] or with the process that started it, however that ends.
+//!
+//! Everything here blocks for as long as it takes: a start about a second, the rest much less.
+
+mod installed;
+
+use crate::process::{Stat, tail};
+use anyhow::{Context, bail, ensure};
+use installed::Installed;
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before it is an error.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How often a port may turn out to be taken.
+const PORTS: usize = 10;
+/// What the server says where the port is another's, and where it was killed and its processes
+/// have not all ended yet.
+const IN_THE_WAY: [&str; 2] = ["Address already in use", "is still in use"];
+/// Ends the server when we are gone.
+const GUARD: &str = include_str!("postgres/guard.sh");
+
+/// A server of one's own. Dropped, it is gone, and so is its folder.
+#[derive(Debug)]
+pub struct Postgres {
+    child: Child,
+    port: u16,
+    place: Place,
+}
+
+/// What stays when the server is started anew.
+#[derive(Debug)]
+struct Place {
+    installed: Installed,
+    folder: PathBuf,
+    settings: Vec<String>,
+    guard: Child,
+}
+
+impl Postgres {
+    /// Starts a server with PostgreSQL's own settings; what is committed is synced to disk.
+    ///
+    /// # Errors
+    /// PostgreSQL is not installed, or does not start; the error shows the end of its log.
+    pub fn start() -> anyhow::Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with these settings, as `("fsync", "off")`.
+    ///
+    /// # Errors
+    /// As [`Postgres::start`], and for settings that it does not know.
+    pub fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_on(free_port()?, settings)
+    }
+
+    /// The first port is a guess: from a look for a free one on, anybody may take it.
+    fn start_on(mut port: u16, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let place = Place::new(settings)?;
+        for _ in 0..PORTS {
+            if let Some(child) = place.launch(port)? {
+                return Ok(Self { child, port, place });
+            }
+            port = free_port()?;
+        }
+        bail!("PostgreSQL found {PORTS} ports taken, {port} the last")
+    }
+
+    /// Where a database of the server is.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The server's port on the loopback address; the same after a restart.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id of the server's first process; another after a restart.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What the server logged since it was started the last time (its last 64 KiB).
+    pub fn log(&self) -> String {
+        tail(&self.place.log())
+    }
+
+    /// Runs SQL in a database; the rows, their values parted by `|`.
+    ///
+    /// # Errors
+    /// What psql says.
+    pub fn psql(&self, database: &str, sql: &str) -> anyhow::Result<String> {
+        let mut psql = self.place.command("psql");
+        psql.args(["--no-psqlrc", "--no-password", "--quiet", "--tuples-only"])
+            .args(["--no-align", "--set=ON_ERROR_STOP=1"])
+            .args(["--dbname", &self.url(database), "--command", sql])
+            .env("PGCONNECT_TIMEOUT", PATIENCE.as_secs().to_string());
+        let done = psql.stdin(Stdio::null()).output().context("start psql")?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "psql: {sql}: {said}");
+        let rows = String::from_utf8(done.stdout)?;
+        Ok(rows.trim_end_matches('\n').to_owned())
+    }
+
+    /// Makes an empty database. Its name must be fit for a URL as it is.
+    ///
+    /// # Errors
+    /// The name is not fit or taken.
+    pub fn create_database(&self, name: &str) -> anyhow::Result<()> {
+        let fit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        ensure!(name.bytes().all(fit), "a database named {name:?}");
+        self.psql("postgres", &format!("CREATE DATABASE \"{name}\""))?;
+        Ok(())
+    }
+
+    /// Stops every process of the server where it is (SIGSTOP): connections stay and new ones are
+    /// taken, but nothing is answered. Comes back when all of them stand still.
+    ///
+    /// # Errors
+    /// The server is not running.
+    pub fn stop_signal(&mut self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // The first process stops first, so that no others come.
+            let moving = moving(self.processes()?)?;
+            if moving.is_empty() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "still moving: {moving:?}");
+            signal("-STOP", &moving);
+            sleep(LOOK_EVERY);
+        }
+    }
+
+    /// Lets a stopped server go on (SIGCONT).
+    ///
+    /// # Errors
+    /// The server is not running.
+    pub fn cont_signal(&mut self) -> anyhow::Result<()> {
+        signal("-CONT", &self.processes()?);
+        Ok(())
+    }
+
+    /// Ends the server as an administrator would (SIGINT, its "fast" shutdown): connections are
+    /// closed, and nobody listens at the port. Nothing happens where it has ended already.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn shut_down(&mut self) -> anyhow::Result<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        self.cont_signal()?;
+        signal("-INT", &[self.pid()]);
+        let deadline = Instant::now() + PATIENCE;
+        while self.child.try_wait()?.is_none() {
+            ensure!(
+                Instant::now() < deadline,
+                "PostgreSQL does not end\n{}",
+                self.log()
+            );
+            sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Starts a server that was shut down or killed, on its port and with its data.
+    ///
+    /// # Errors
+    /// It is running, its port remains taken, or it does not start; then the error shows the end
+    /// of its log.
+    pub fn start_again(&mut self) -> anyhow::Result<()> {
+        ensure!(self.child.try_wait()?.is_some(), "PostgreSQL is running");
+        let deadline = Instant::now() + PATIENCE;
+        // A connection to elsewhere can have the port for a while.
+        while Instant::now() < deadline {
+            if let Some(child) = self.place.launch(self.port)? {
+                self.child = child;
+                return Ok(());
+            }
+            sleep(LOOK_EVERY);
+        }
+        bail!("somebody is in the way: {}", self.log())
+    }
+
+    /// [`Postgres::shut_down`], then [`Postgres::start_again`].
+    ///
+    /// # Errors
+    /// As theirs.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.shut_down()?;
+        self.start_again()
+    }
+
+    /// The first process, which started all others, and those.
+    fn processes(&self) -> anyhow::Result<Vec<u32>> {
+        let first = self.pid();
+        let children = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children"))
+            .context("PostgreSQL is not running")?;
+        let children = children.split_whitespace().map(str::parse);
+        let all = std::iter::once(Ok(first)).chain(children);
+        Ok(all.collect::<Result<_, _>>()?)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.place.give_up();
+        // An ended child that cannot be waited for is none of ours; there is nothing to do.
+        let _ = self.child.wait();
+    }
+}
+
+impl Place {
+    /// An empty cluster in a folder that goes when we do.
+    fn new(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("hoplog-postgres-")
+            .tempdir()?;
+        let installed = Installed::for_folder(folder.path())?;
+        let guard = guard(folder.path())?;
+        let place = Self {
+            installed,
+            folder: folder.keep(),
+            settings: settings
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+            guard,
+        };
+        place.initdb()?;
+        Ok(place)
+    }
+
+    fn initdb(&self) -> anyhow::Result<()> {
+        let mut initdb = self.command("initdb");
+        initdb
+            .args(["--username=postgres", "--auth=trust"])
+            .args(["--encoding=UTF8", "--locale=C", "--no-sync"])
+            .arg("--pgdata")
+            .arg(self.data());
+        let done = initdb
+            .stdin(Stdio::null())
+            .output()
+            .context("start initdb")?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "initdb: {said}");
+        Ok(())
+    }
+
+    /// The server, ready; `None` where somebody is in the way.
+    fn launch(&self, port: u16) -> anyhow::Result<Option<Child>> {
+        let mut child = self.spawn(port).context("start postgres")?;
+        let ready = self.until_ready(&mut child);
+        if ready.is_ok() {
+            return Ok(Some(child));
+        }
+        let _ = child.kill();
+        child.wait()?;
+        let log = tail(&self.log());
+        if IN_THE_WAY.iter().any(|words| log.contains(words)) {
+            return Ok(None);
+        }
+        ready.context(log).map(|()| None)
+    }
+
+    fn spawn(&self, port: u16) -> anyhow::Result<Child> {
+        let log = File::create(self.log())?;
+        let mut postgres = self.command("postgres");
+        let port = format!("port={port}");
+        let own = [
+            "listen_addresses=127.0.0.1",
+            &port,
+            "unix_socket_directories=",
+        ];
+        for setting in own
+            .into_iter()
+            .chain(self.settings.iter().map(|own| &**own))
+        {
+            postgres.args(["-c", setting]);
+        }
+        postgres.arg("-D").arg(self.data()).stdin(Stdio::null());
+        postgres.stdout(log.try_clone()?).stderr(log);
+        // What a terminal tells us, as Ctrl-C, is not for the server.
+        Ok(postgres.process_group(0).spawn()?)
+    }
+
+    fn until_ready(&self, child: &mut Child) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_ready(child.id()) {
+            if let Some(status) = child.try_wait()? {
+                bail!("postgres ended: {status}");
+            }
+            ensure!(Instant::now() < deadline, "not ready within {PATIENCE:?}");
+            sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// What `pg_ctl start` waits for: the first line of the lock file is the process, the eighth
+    /// tells how far it is.
+    fn is_ready(&self, pid: u32) -> bool {
+        let lock = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
+        let mut lines = lock.lines();
+        lines.next() == Some(&pid.to_string()) && lines.nth(6).map(str::trim) == Some("ready")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        self.installed.command(program, &self.folder)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// Waiting closes the guard's input, whereupon it ends the server and removes the folder.
+    fn give_up(&mut self) {
+        let _ = self.guard.wait();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
+/// Signals meant for our process group, or for all that write where we write, pass it by.
+fn guard(folder: &Path) -> anyhow::Result<Child> {
+    let mut guard = Command::new("sh");
+    guard.args(["-c", GUARD, "guard"]).arg(folder);
+    guard.current_dir("/").process_group(0);
+    guard
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    guard.spawn().context("start the guard of PostgreSQL")
+}
+
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Those that neither stand still nor have ended.
+fn moving(mut processes: Vec<u32>) -> anyhow::Result<Vec<u32>> {
+    let first = processes.first().copied();
+    processes.retain(|&pid| {
+        let still = |stat: Stat| stat.stopped || stat.ended;
+        !Stat::read(pid).map_or(true, still)
+    });
+    let ended = first.is_none_or(|pid| Stat::read(pid).map_or(true, |stat| stat.ended));
+    ensure!(!ended, "PostgreSQL is not running");
+    Ok(processes)
+}
+
+/// Whoever has ended meanwhile does not matter: what the signal does is looked at.
+fn signal(name: &str, processes: &[u32]) {
+    let processes = processes.iter().map(u32::to_string);
+    let mut kill = Command::new("kill");
+    kill.arg(name).args(processes).stderr(Stdio::null());
+    let _ = kill.status();
+}
+
+/// The server that the tests of a process share, started by whoever asks first. It does not sync:
+/// who asks whether data outlive a crash of the machine, or stops the server, needs his own.
+///
+/// # Errors
+/// As [`Postgres::start`], every time.
+pub fn shared() -> anyhow::Result<&'static Postgres> {
+    static SHARED: OnceLock<Result<Postgres, String>> = OnceLock::new();
+    let started = SHARED.get_or_init(|| {
+        let started = Postgres::start_with(&[("fsync", "off")]);
+        started.map_err(|why| format!("{why:#}"))
+    });
+    started.as_ref().map_err(|why| anyhow::anyhow!("{why}"))
+}
+
+/// A database of one's own, empty, on the shared server. Dropped, it is gone; who is still
+/// connected is thrown out.
+#[derive(Debug)]
+pub struct Database {
+    server: &'static Postgres,
+    name: String,
+}
+
+impl Database {
+    /// Makes one.
+    ///
+    /// # Errors
+    /// As [`shared`].
+    pub fn new() -> anyhow::Result<Self> {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let made = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("test_{}_{made}", std::process::id());
+        let server = shared()?;
+        server.create_database(&name)?;
+        Ok(Self { server, name })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        self.server.url(&self.name)
+    }
+
+    /// As [`Postgres::psql`].
+    ///
+    /// # Errors
+    /// What psql says.
+    pub fn psql(&self, sql: &str) -> anyhow::Result<String> {
+        self.server.psql(&self.name, sql)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let drop = format!("DROP DATABASE IF EXISTS \"{}\" WITH (FORCE)", self.name);
+        // It goes with the server at the latest.
+        let _ = self.server.psql("postgres", &drop);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_is_given_up_for_another() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let taken = listener.local_addr().unwrap().port();
+        let server = Postgres::start_on(taken, &[("fsync", "off")]).unwrap();
+        assert_ne!(server.port(), taken);
+        assert_eq!(server.psql("postgres", "SHOW fsync").unwrap(), "off");
+    }
+}
