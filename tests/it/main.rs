@@ -6,6 +6,7 @@ mod bad_input;
 mod browser;
 mod cli;
 mod damage;
+mod database;
 mod grpc;
 mod kill;
 mod order;

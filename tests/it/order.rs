@@ -9,6 +9,7 @@ use hoplog_assemble::{Assembler, Config, Record};
 use hoplog_model::times::{HOUR, SECOND};
 use hoplog_model::{Flags, Position, SpanKind, SpanStatus, Summary, UnixNanos};
 use hoplog_otlp::{Limits, Sliced, slice};
+use hoplog_store::Maintenance;
 use hoplog_store::conformance::build::{Span, set, trace};
 use hoplog_store::conformance::generated::{Answers, ask, request_expr, same};
 use hoplog_store::conformance::{KEEP, NOW, clock};

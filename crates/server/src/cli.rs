@@ -23,6 +23,10 @@ pub(crate) struct Cli {
     /// Folder for everything hoplog keeps.
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// PostgreSQL that holds the requests, in place of files in the data folder; several hoplogs may share one:
+    /// postgres://user:password@host:port/database
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) database: Option<String>,
 }
 
 /// What to do.
@@ -37,7 +41,8 @@ pub(crate) enum Command {
     Search(SearchArgs),
     /// Print one request of a running hoplog.
     Get(GetArgs),
-    /// Verify a stopped data folder; prints one JSON object, fails on any difference.
+    /// Verify a stopped data folder, or with --database what the database holds; prints one JSON object, fails on any
+    /// difference.
     Check,
     /// Print the configuration in effect, as TOML.
     Config,

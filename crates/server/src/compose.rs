@@ -11,8 +11,7 @@ use hoplog_model::times::DAY;
 use hoplog_model::{Clock, SystemClock};
 use hoplog_query::Answers;
 use hoplog_receive::Receiver;
-use hoplog_store::{Joined, Recovery, SpanWriter};
-use hoplog_store_sqlite::SqliteStore;
+use hoplog_store::{Checkpoint, Joined, Recovery, SpanWriter, Store};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +78,7 @@ pub(crate) struct App {
     worker: std::thread::JoinHandle<()>,
     stop_worker: watch::Sender<bool>,
     inbox: Inbox,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
 }
 
 impl App {
@@ -87,7 +86,7 @@ impl App {
     pub(crate) async fn start(config: Config, listeners: Listeners) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let addresses = listeners.addresses()?;
-        let store = open_store(&config, &clock).await?;
+        let store = crate::database::open(&config, &clock).await?;
         let recovery = store
             .recovery()
             .await
@@ -161,22 +160,17 @@ impl App {
     }
 }
 
-async fn open_store(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<SqliteStore>> {
-    let folder = &config.data;
-    std::fs::create_dir_all(folder)
-        .with_context(|| format!("cannot make the data folder {}", folder.display()))?;
-    let store = SqliteStore::open(folder, config.store.clone(), Arc::clone(clock)).await;
-    Ok(Arc::new(store.with_context(|| {
-        format!("opening the store in {}", folder.display())
-    })?))
+/// The inbox's own totals at a checkpoint.
+pub(crate) fn account(checkpoint: &Checkpoint) -> Result<Account> {
+    match checkpoint.inbox_totals.as_slice() {
+        [] => Ok(Account::default()),
+        json => serde_json::from_slice(json).context("the checkpoint's totals"),
+    }
 }
 
 /// The inbox from where the store's checkpoint is.
 pub(crate) fn open_inbox(config: &Config, recovery: &Recovery) -> Result<(Inbox, Reader)> {
-    let account = match recovery.checkpoint.inbox_totals.as_slice() {
-        [] => Account::default(),
-        json => serde_json::from_slice(json).context("the checkpoint's totals")?,
-    };
+    let account = account(&recovery.checkpoint)?;
     let from = recovery.checkpoint.position;
     Inbox::open(
         &config.data.join("inbox"),
@@ -191,7 +185,7 @@ async fn open_assembler(
     config: &Config,
     inbox: &Inbox,
     reader: Reader,
-    store: &Arc<SqliteStore>,
+    store: &Arc<dyn Store>,
     mut recovery: Recovery,
     clock: &Arc<dyn Clock>,
 ) -> Result<(Arc<Open>, Worker)> {
@@ -267,7 +261,7 @@ fn serve_on(stage: &mut Stage, listener: TcpListener, router: Router) {
     });
 }
 
-fn start_upkeep(store: &Arc<SqliteStore>, clock: &Arc<dyn Clock>) -> Stage {
+fn start_upkeep(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Stage {
     let mut stage = Stage::new("the upkeep");
     let upkeep = crate::serve::upkeep(Arc::clone(store) as _, Arc::clone(clock), stage.token());
     stage.spawn(upkeep);

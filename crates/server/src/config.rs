@@ -28,6 +28,10 @@ const DAYS_MAX: u64 = 100_000;
 pub(crate) struct Config {
     /// Folder for everything hoplog keeps.
     pub(crate) data: PathBuf,
+    /// URL of a PostgreSQL (`postgres://user:password@host:port/database`) that holds the requests; none:
+    /// files in the data folder do. The inbox is always in the data folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) database: Option<String>,
     /// Web pages, HTTP API and gRPC query.
     pub(crate) http: SocketAddr,
     /// OTLP over gRPC.
@@ -58,6 +62,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             data: "hoplog-data".into(),
+            database: None,
             http: loopback(7717),
             otlp_grpc: loopback(4317),
             otlp_http: loopback(4318),
@@ -87,9 +92,13 @@ impl Config {
         Ok(config)
     }
 
-    /// This configuration as a file.
+    /// This configuration as a file, secrets masked.
     pub(crate) fn to_toml(&self) -> Result<String> {
-        Ok(toml::to_string_pretty(self)?)
+        let shown = Self {
+            database: self.database.as_deref().map(crate::database::masked),
+            ..self.clone()
+        };
+        Ok(toml::to_string_pretty(&shown)?)
     }
 
     fn refuse_useless_numbers(&self) -> Result<()> {
@@ -206,6 +215,7 @@ fn flags(table: &mut Table, cli: &Cli) {
         "data",
         cli.data.as_ref().map(|data| data.display().to_string()),
     );
+    set("database", cli.database.clone());
     let Some(listen) = cli.listen() else { return };
     set("http", listen.http.map(|address| address.to_string()));
     set(

@@ -7,6 +7,7 @@ mod cli;
 mod client;
 mod compose;
 mod config;
+mod database;
 #[cfg(feature = "demo")]
 mod demo;
 mod lifecycle;

@@ -75,6 +75,10 @@ impl Maintenance for SqliteStore {
         Ok(self.shared.dictionaries.choose(dictionary.id()))
     }
 
+    async fn close(&self) -> Result<(), StoreError> {
+        self.close_all().await
+    }
+
     async fn health(&self) -> Result<StoreHealth, StoreError> {
         let partitions = self.shared.partitions();
         let health = |partition: &Arc<Partition>| PartitionHealth {

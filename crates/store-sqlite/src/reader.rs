@@ -12,11 +12,10 @@ use hoplog_model::times::HOUR;
 use hoplog_model::{Interface, TraceId, UnixNanos};
 use hoplog_store::pack::Unpacker;
 use hoplog_store::tables::place::{recent, search_order};
-use hoplog_store::tables::{Sums, trace_id};
+use hoplog_store::tables::{Sums, join, trace_id};
 use hoplog_store::walk::{PackedRow, SegmentSource, walk};
 use hoplog_store::{
-    Books, Filed, Page, Search, StatRow, StatsQuery, StoreError, StoredRequest, TraceReader,
-    summarize,
+    Books, Page, Search, StatRow, StatsQuery, StoreError, StoredRequest, TraceReader,
 };
 use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
@@ -186,20 +185,5 @@ impl TraceReader for SqliteStore {
 
     async fn books(&self) -> Result<Books, StoreError> {
         Ok(self.shared.books())
-    }
-}
-
-/// One request of two rows.
-fn join(first: StoredRequest, second: &StoredRequest) -> StoredRequest {
-    let trace_id = first.summary.trace_id;
-    let filed = Filed::of(&first.summary);
-    let mut spans = Arc::unwrap_or_clone(first.spans);
-    let absorbed = spans.absorb(&second.spans);
-    let mut summary = summarize(trace_id, &spans);
-    let filed = filed.later(summary.started_at, &absorbed, second.summary.capped_spans);
-    filed.apply(&mut summary);
-    StoredRequest {
-        summary,
-        spans: Arc::new(spans),
     }
 }

@@ -101,7 +101,7 @@ impl Shared {
     pub(crate) fn books(&self) -> Books {
         let mut books = self.dropped().books;
         for partition in self.partitions() {
-            add_books(&mut books, partition.figures().books);
+            books.add(partition.figures().books);
         }
         books
     }
@@ -109,10 +109,3 @@ impl Shared {
 
 /// The folder of partition files within the data folder.
 pub(crate) const PARTITIONS: &str = "partitions";
-
-/// Adds up totals.
-pub(crate) fn add_books(to: &mut Books, more: Books) {
-    to.stored += more.stored;
-    to.duplicate += more.duplicate;
-    to.left_out += more.left_out;
-}

@@ -119,12 +119,9 @@ impl SqliteStore {
         })
     }
 
-    /// Moves all logs into their files and closes everything: what stays is as small as it gets. Every
-    /// later call fails. A store that is dropped without this loses nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] if a file cannot be written.
-    pub async fn close(&self) -> Result<(), StoreError> {
+    /// [`hoplog_store::Maintenance::close`]: moves all logs into their files and closes everything, so that what stays is as small as
+    /// it gets.
+    pub(crate) async fn close_all(&self) -> Result<(), StoreError> {
         let writer = self.writer.lock().await.take();
         self.shared.searches.close();
         self.shared.lookups.close();
@@ -312,17 +309,7 @@ async fn read_upto(
 ) -> Result<(), StoreError> {
     let args = Args::new().with(sql::bits(position.to_u64()));
     for row in connection.all(&sql::READ_UPTO, args).await? {
-        let requests: &[u8] = column(&row, 0)?;
-        for request in requests.chunks(24) {
-            let (id, upto) = request.split_at_checked(16).unwrap_or((request, &[]));
-            let upto = upto.try_into().map(u64::from_be_bytes);
-            let upto = upto.map_err(|_| StoreError::corrupt("upto requests", "cut short"))?;
-            let upto = Position::from_u64(upto);
-            if upto >= position {
-                let known = recovery.upto.entry(trace_id(id)?).or_insert(upto);
-                *known = upto.max(*known);
-            }
-        }
+        recovery.note_upto(column(&row, 0)?)?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ pub(crate) use file::dictionary_id;
 use crate::catalogue::{Catalogue, Dropped};
 use crate::partition::Partition;
 use crate::rows;
-use crate::shared::{Shared, add_books};
+use crate::shared::Shared;
 use crate::sql::{self, Args};
 use crate::{db, error};
 use file::PartitionFile;
@@ -19,8 +19,8 @@ use hoplog_model::{Position, RowId, TraceId, UnixNanos};
 use hoplog_store::pack::Dictionary;
 use hoplog_store::segment::ROWS_MAX;
 use hoplog_store::tables::place::new_range;
-use hoplog_store::tables::{Job, Stored, prepare};
-use hoplog_store::{Checkpoint, Part, StoreError, WriteBatch, Written};
+use hoplog_store::tables::{Job, Settled, Stored, prepare};
+use hoplog_store::{Checkpoint, StoreError, WriteBatch, Written};
 use place::Group;
 use rustc_hash::FxHashMap;
 use std::ops::Range;
@@ -43,10 +43,7 @@ pub(crate) struct Writer {
     files: Vec<PartitionFile>,
     /// Partitions written since the last checkpoint.
     unsynced: Vec<Arc<Partition>>,
-    /// Parts of a batch that failed elsewhere, but were written: skipped when it is tried again.
-    settled: FxHashMap<TraceId, Position>,
-    /// What these came to.
-    settled_written: Written,
+    settled: Settled,
     /// A sync failed: what was written before may be lost without another one telling.
     is_fenced: bool,
 }
@@ -59,8 +56,7 @@ impl Writer {
             catalogue,
             files: Vec::new(),
             unsynced: Vec::new(),
-            settled: FxHashMap::default(),
-            settled_written: Written::default(),
+            settled: Settled::default(),
             is_fenced: false,
         };
         writer.keep_reserve();
@@ -74,12 +70,7 @@ impl Writer {
                 "a batch has at most {ROWS_MAX} parts"
             )));
         }
-        let is_settled = |part: &Arc<Part>| {
-            self.settled
-                .get(&part.trace_id)
-                .is_some_and(|upto| part.upto <= *upto)
-        };
-        let (settled, parts): (Vec<_>, Vec<_>) = batch.parts.into_iter().partition(is_settled);
+        let (settled, parts) = self.settled.split(batch.parts);
         let groups = self.place(parts).await?;
         let mut total = Written::default();
         let mut done: Vec<(TraceId, Position)> = Vec::new();
@@ -90,19 +81,15 @@ impl Writer {
                 .map(|(part, _)| (part.trace_id, part.upto))
                 .collect();
             match self.write_group(group).await {
-                Ok(written) => add_written(&mut total, written),
+                Ok(written) => total.add(written),
                 Err(why) => {
-                    self.settled.extend(done);
-                    add_written(&mut self.settled_written, total);
+                    self.settled.keep(done, total);
                     return Err(why);
                 }
             }
             done.extend(taken);
         }
-        for part in settled {
-            self.settled.remove(&part.trace_id);
-        }
-        add_written(&mut total, std::mem::take(&mut self.settled_written));
+        total.add(self.settled.take(&settled));
         Ok(total)
     }
 
@@ -255,7 +242,7 @@ impl Writer {
         }
         done?;
         let mut dropped: Dropped = self.shared.dropped();
-        add_books(&mut dropped.books, figures.books);
+        dropped.books.add(figures.books);
         dropped.rows += rows;
         self.shared.remove_partition(partition, dropped);
         self.unsynced.retain(|one| one.name != partition.name);
@@ -343,13 +330,6 @@ async fn read_rows(
         .into_iter()
         .map(|stored| (stored.packed.row, stored))
         .collect())
-}
-
-fn add_written(to: &mut Written, more: Written) {
-    to.stored += more.stored;
-    to.duplicate += more.duplicate;
-    to.left_out += more.left_out;
-    to.merged_rows += more.merged_rows;
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the assembler hands to the store, and what it gets back.
 
+use crate::StoreError;
 use hoplog_model::{Position, TraceId, UnixNanos};
 use hoplog_otlp::SpanSet;
 use rustc_hash::FxHashMap;
@@ -56,6 +57,16 @@ pub struct Written {
     pub merged_rows: u64,
 }
 
+impl Written {
+    /// Adds what became of others.
+    pub fn add(&mut self, more: Written) {
+        self.stored += more.stored;
+        self.duplicate += more.duplicate;
+        self.left_out += more.left_out;
+        self.merged_rows += more.merged_rows;
+    }
+}
+
 /// Totals of spans by what became of them, since ever.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Books {
@@ -68,6 +79,13 @@ pub struct Books {
 }
 
 impl Books {
+    /// Adds other totals.
+    pub fn add(&mut self, more: Books) {
+        self.stored += more.stored;
+        self.duplicate += more.duplicate;
+        self.left_out += more.left_out;
+    }
+
     /// The sum of all.
     pub fn total(&self) -> u64 {
         self.stored + self.duplicate + self.left_out
@@ -104,4 +122,26 @@ pub struct Recovery {
     pub decisions: FxHashMap<TraceId, Decision>,
     /// Totals of everything written so far.
     pub books: Books,
+}
+
+impl Recovery {
+    /// Notes the parts of a batch: 16 bytes trace id, 8 bytes position (big-endian) each. Those from before the
+    /// checkpoint do not matter.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if the bytes are something else.
+    pub fn note_upto(&mut self, parts: &[u8]) -> Result<(), StoreError> {
+        for part in parts.chunks(24) {
+            let (id, upto) = part.split_at_checked(16).unwrap_or((part, &[]));
+            let upto = upto.try_into().map(u64::from_be_bytes);
+            let upto = upto.map_err(|_| StoreError::corrupt("upto requests", "cut short"))?;
+            let upto = Position::from_u64(upto);
+            if upto >= self.checkpoint.position {
+                let id = crate::tables::trace_id(id)?;
+                let known = self.upto.entry(id).or_insert(upto);
+                *known = upto.max(*known);
+            }
+        }
+        Ok(())
+    }
 }

@@ -320,6 +320,10 @@ impl Maintenance for MemoryStore {
         Ok(false)
     }
 
+    async fn close(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn health(&self) -> Result<StoreHealth, StoreError> {
         let state = self.lock();
         let partitions: Vec<PartitionHealth> = state.days().into_values().collect();

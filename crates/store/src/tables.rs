@@ -13,6 +13,7 @@ pub mod place;
 mod prepare;
 pub mod records;
 mod rollups;
+mod settled;
 mod stats;
 mod stored;
 
@@ -22,8 +23,9 @@ pub use names::{Fresh, INTERFACES_MAX, KEYS_MAX, Names, key_number};
 pub use numbers::{bits, lower, ordered, upper};
 pub use prepare::{FilterLine, Job, NewRow, Prepared, Search as SearchLines, prepare};
 pub use rollups::{Cell, Changes, Deltas, Pending, changed, decode, encode, hours};
+pub use settled::Settled;
 pub use stats::{Rollup, Sums};
-pub use stored::{Columns, Stored, WholeRow, check32_of, trace_id};
+pub use stored::{Columns, Stored, WholeRow, check32_of, join, trace_id};
 
 use crate::StoreError;
 use crate::rollup::Delta;

@@ -136,6 +136,9 @@ pub trait Maintenance: Debug + Send + Sync {
     /// Trains and installs a better dictionary when there is enough to learn from. True if one was installed.
     async fn train(&self) -> Result<bool, StoreError>;
 
+    /// Closes everything; later calls fail. A store that is dropped without this loses nothing.
+    async fn close(&self) -> Result<(), StoreError>;
+
     /// Figures.
     async fn health(&self) -> Result<StoreHealth, StoreError>;
 

@@ -4,6 +4,7 @@ use super::{ALL, INSERTS};
 use crate::catalogue::Catalogue;
 use crate::db::{Connection, Use};
 use crate::{Config, SqliteStore};
+use hoplog_store::Maintenance;
 use hoplog_store::conformance::build::{Span, part, trace};
 use hoplog_store::conformance::{NOW, clock, write};
 use hoplog_store::{Outcome, Part};

@@ -4,7 +4,6 @@ use crate::config::Config;
 use crate::db::{self, Connection, Use, column};
 use crate::partition::{Figures, Partition, read_interfaces};
 use crate::rollups;
-use crate::shared::add_books;
 use crate::sql::{self, Args, Bulk};
 use hoplog_model::UnixNanos;
 use hoplog_store::pack::Dictionary;
@@ -232,23 +231,11 @@ fn segment_args(number: i64, segment: Segment) -> Args {
 fn grown(before: Figures, number: i64, prepared: &Prepared) -> Figures {
     let mut figures = before;
     let written = prepared.written;
-    let Books {
-        stored,
-        duplicate,
-        left_out,
-    } = Books {
+    figures.books.add(Books {
         stored: written.stored,
         duplicate: written.duplicate,
         left_out: written.left_out,
-    };
-    add_books(
-        &mut figures.books,
-        Books {
-            stored,
-            duplicate,
-            left_out,
-        },
-    );
+    });
     figures.rows += prepared.rows_gained;
     figures.packed_bytes = figures
         .packed_bytes

@@ -2,6 +2,7 @@
 
 use super::support::{check, copy, fill, fresh, open, request};
 use hoplog_model::Position;
+use hoplog_store::Maintenance;
 use hoplog_store::conformance::build::trace;
 use hoplog_store::conformance::{books, read, write};
 use hoplog_store::{Checkpoint, SpanWriter, TraceReader};

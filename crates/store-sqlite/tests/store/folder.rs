@@ -1,6 +1,7 @@
 //! Data folders that are not as they should be.
 
 use super::support::{check, clock, config, copy, files, fill, fresh, open, partition, run};
+use hoplog_store::Maintenance;
 use hoplog_store::conformance::build::trace;
 use hoplog_store::conformance::{books, read};
 use hoplog_store::{SpanWriter, StoreError, WriteBatch};

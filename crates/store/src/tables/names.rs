@@ -54,6 +54,11 @@ impl Names {
         }
     }
 
+    /// How many interfaces have a number.
+    pub fn interfaces(&self) -> usize {
+        self.interfaces.len()
+    }
+
     /// The number of an interface that was met, and that of its service.
     pub(super) fn place(&mut self, met: u32) -> (i64, i64) {
         for next in self.places.len()..=met as usize {

@@ -1,9 +1,10 @@
 //! Rows as they lie in `requests` and `parts`.
 
-use crate::StoreError;
 use crate::pack::check32;
 use crate::walk::PackedRow;
+use crate::{Filed, StoreError, StoredRequest, summarize};
 use hoplog_model::{RowId, TraceId};
+use std::sync::Arc;
 
 /// A row, still packed.
 #[derive(Debug, Clone)]
@@ -93,4 +94,19 @@ pub fn check32_of(stored: i64) -> Result<u32, StoreError> {
 /// [`StoreError::Corrupt`] if it is none.
 pub fn trace_id(bytes: &[u8]) -> Result<TraceId, StoreError> {
     TraceId::from_slice(bytes).map_err(|why| StoreError::corrupt("a trace_id", why))
+}
+
+/// One request of two rows, the first of the older partition: those of a request that was filed in two.
+pub fn join(first: StoredRequest, second: &StoredRequest) -> StoredRequest {
+    let trace_id = first.summary.trace_id;
+    let filed = Filed::of(&first.summary);
+    let mut spans = Arc::unwrap_or_clone(first.spans);
+    let absorbed = spans.absorb(&second.spans);
+    let mut summary = summarize(trace_id, &spans);
+    let filed = filed.later(summary.started_at, &absorbed, second.summary.capped_spans);
+    filed.apply(&mut summary);
+    StoredRequest {
+        summary,
+        spans: Arc::new(spans),
+    }
 }

@@ -1,0 +1,242 @@
+//! Upkeep: partitions made ahead and dropped, dictionaries, figures, checks.
+
+use crate::db::{self, column};
+use crate::error;
+use crate::partition::{self, Partition, TABLES};
+use crate::rows;
+use crate::shared::Shared;
+use crate::sql::{self, Args};
+use crate::store::{PostgresStore, dropped};
+use crate::tables::{PartitionTables, begin_snapshot, end_snapshot};
+use crate::writer::insert_dictionary;
+use async_trait::async_trait;
+use hoplog_model::times::{DAY, HOUR};
+use hoplog_model::{RowId, UnixNanos};
+use hoplog_store::tables::place::Ranged;
+use hoplog_store::tables::{Checked, ROWS_LEAST, SAMPLES, check, learn};
+use hoplog_store::{CheckReport, Maintenance, PartitionHealth, StoreError, StoreHealth};
+use sqlx::{Connection as _, PgConnection};
+use std::sync::Arc;
+
+/// How long before its first instant a partition is made, in nanoseconds.
+const AHEAD: u64 = 2 * HOUR;
+
+#[async_trait]
+impl Maintenance for PostgresStore {
+    async fn retain(&self, now: UnixNanos) -> Result<u64, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let runtime = &self.shared.runtime;
+        let done = runtime.spawn(async move { shared.retain(now).await });
+        done.await.map_err(|why| error::task(&why))?
+    }
+
+    async fn train(&self) -> Result<bool, StoreError> {
+        let mut connection = self.shared.connection().await?;
+        let partitions = self.shared.partitions(&mut connection).await?;
+        let Some(partition) = partitions.last() else {
+            return Ok(false);
+        };
+        if partition.rows < ROWS_LEAST {
+            return Ok(false);
+        }
+        let reached = reached_density(&mut connection).await?;
+        let rows = newest_rows(&mut connection, partition).await?;
+        let dictionaries = Arc::clone(&self.shared.dictionaries);
+        let trained = tokio::task::spawn_blocking(move || learn(&dictionaries, &rows, reached));
+        let Some((dictionary, density)) = trained.await.map_err(|why| error::task(&why))?? else {
+            return Ok(false);
+        };
+        let now = self.shared.clock.now();
+        insert_dictionary(&mut connection, &dictionary, Some(density), now).await?;
+        // Every process finds it with its next question, and packs with it from then on.
+        self.shared.load_dictionaries(&mut connection).await
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        self.close_all().await
+    }
+
+    async fn health(&self) -> Result<StoreHealth, StoreError> {
+        let mut connection = self.shared.connection().await?;
+        let partitions = self.shared.partitions(&mut connection).await?;
+        let sizes = sizes(&mut connection).await?;
+        let health = |partition: &Partition| PartitionHealth {
+            name: partition.name.clone(),
+            from: partition.from,
+            to: partition.to,
+            bytes: size_of(&sizes, partition.day()),
+            rows: partition.rows,
+        };
+        let lines: Vec<PartitionHealth> = partitions.iter().map(health).collect();
+        let newest = partitions.last();
+        #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
+        let packed_bytes_per_span = newest.map_or(0.0, |newest| {
+            newest.packed_bytes as f64 / newest.books.stored.max(1) as f64
+        });
+        Ok(StoreHealth {
+            bytes: database_size(&mut connection).await?,
+            rows: lines.iter().map(|line| line.rows).sum(),
+            partitions: lines,
+            packed_bytes_per_span,
+            dictionaries: self.shared.dictionaries.len() as u64,
+            dropped_rows: dropped(&mut connection).await?.1,
+        })
+    }
+
+    async fn check(
+        &self,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<CheckReport, StoreError> {
+        // A connection of its own, that is closed whatever happens: it is within a transaction all the time.
+        let mut connection = db::connect(&self.shared.options).await?;
+        begin_snapshot(&mut connection).await?;
+        let report = self.check_snapshot(&mut connection, progress).await;
+        let ended = end_snapshot(&mut connection).await;
+        drop(connection.close().await);
+        let report = report?;
+        ended?;
+        Ok(report)
+    }
+}
+
+impl PostgresStore {
+    async fn check_snapshot(
+        &self,
+        connection: &mut PgConnection,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<CheckReport, StoreError> {
+        let partitions = self.shared.partitions(connection).await?;
+        let all = partitions.iter().map(|partition| partition.rows).sum();
+        let mut report = CheckReport {
+            books: self.all_books(connection).await?,
+            ..CheckReport::default()
+        };
+        for partition in &partitions {
+            let said = Checked {
+                books: partition.books,
+                rows: partition.rows,
+                packed_bytes: partition.packed_bytes,
+            };
+            let mut tables = PartitionTables::open(&self.shared, connection, partition).await?;
+            let dictionaries = &self.shared.dictionaries;
+            let name = partition.name.as_str();
+            check(
+                (name, said),
+                &mut tables,
+                dictionaries,
+                &mut report,
+                &|rows| {
+                    progress(rows, all);
+                },
+            )
+            .await?;
+        }
+        Ok(report)
+    }
+}
+
+impl Shared {
+    async fn retain(&self, now: UnixNanos) -> Result<u64, StoreError> {
+        let mut connection = db::connect(&self.options).await?;
+        let partitions = self.partitions(&mut connection).await?;
+        let ahead = now.saturating_add(AHEAD);
+        let is_in_use = partitions.iter().any(|one| one.range().contains(&now));
+        if is_in_use && !partitions.iter().any(|one| one.range().contains(&ahead)) {
+            partition::make(&mut connection, ahead, self.config.partition_hours).await?;
+        }
+        let mut dropped = 0;
+        let mut kept = Vec::new();
+        for partition in partitions {
+            let keep = self.config.retain_days.map(|days| u64::from(days) * DAY);
+            if keep.is_some_and(|keep| partition.to.saturating_add(keep) <= now) {
+                dropped += self.drop_partition(&mut connection, &partition).await?;
+            } else {
+                kept.push(partition);
+            }
+        }
+        if let Some(bytes_max) = self.config.retain_bytes {
+            let sizes = sizes(&mut connection).await?;
+            let mut bytes = database_size(&mut connection).await?;
+            // The newest stays, whatever its size, and one that was made ahead.
+            let newest = kept.iter().rposition(|one| one.rows > 0).unwrap_or(0);
+            for partition in &kept[..newest] {
+                if bytes <= bytes_max {
+                    break;
+                }
+                bytes = bytes.saturating_sub(size_of(&sizes, partition.day()));
+                dropped += self.drop_partition(&mut connection, partition).await?;
+            }
+        }
+        drop(connection.close().await);
+        Ok(dropped)
+    }
+
+    /// Drops a partition: its books are moved first, then its tables go. After a crash anywhere in between the
+    /// next start ends it. Returns rows dropped.
+    async fn drop_partition(
+        &self,
+        connection: &mut PgConnection,
+        partition: &Partition,
+    ) -> Result<u64, StoreError> {
+        let day = partition.day();
+        let begun = connection.begin().await;
+        let mut transaction = begun.map_err(|why| error::database("begin", &why))?;
+        let args = Args::new().with(day);
+        let gone = db::all(&mut transaction, &sql::DROP_PARTITION, args).await?;
+        let Some(row) = gone.first() else {
+            // Another process has just done it.
+            return Ok(0);
+        };
+        let total = |index| column::<i64>(row, index);
+        let args = Args::new().with(total(0)?).with(total(1)?);
+        let args = args.with(total(2)?).with(total(3)?);
+        db::execute(&mut transaction, &sql::ADD_DROPPED, args).await?;
+        let rows = total(3)?.cast_unsigned();
+        let committed = transaction.commit().await;
+        committed.map_err(|why| error::database("commit", &why))?;
+        partition::remove(connection, day, &partition.name).await?;
+        self.forget(day);
+        Ok(rows)
+    }
+}
+
+/// Bytes of each partition, by day.
+async fn sizes(connection: &mut PgConnection) -> Result<Vec<(i64, u64)>, StoreError> {
+    let args = Args::new().with(TABLES.as_slice());
+    let rows = db::all(connection, &sql::READ_SIZES, args).await?;
+    rows.iter()
+        .map(|row| Ok((column(row, 0)?, column::<i64>(row, 1)?.cast_unsigned())))
+        .collect()
+}
+
+fn size_of(sizes: &[(i64, u64)], day: i64) -> u64 {
+    let found = sizes.iter().find(|(of, _)| *of == day);
+    found.map_or(0, |(_, bytes)| *bytes)
+}
+
+/// Bytes of all tables and indexes.
+async fn database_size(connection: &mut PgConnection) -> Result<u64, StoreError> {
+    let row = db::one(connection, &sql::READ_DATABASE_SIZE, Args::new()).await?;
+    Ok(column::<i64>(&row, 0)?.cast_unsigned())
+}
+
+/// Bytes of spans a packed byte that the newest trained dictionary reached at first.
+async fn reached_density(connection: &mut PgConnection) -> Result<Option<f64>, StoreError> {
+    let mut reached = None;
+    for row in db::all(connection, &sql::READ_DICTIONARIES, Args::new().with(0_i64)).await? {
+        reached = column::<Option<f64>>(&row, 2)?.or(reached);
+    }
+    Ok(reached)
+}
+
+async fn newest_rows(
+    connection: &mut PgConnection,
+    partition: &Partition,
+) -> Result<Vec<hoplog_store::walk::PackedRow>, StoreError> {
+    // As many rows as there may be in so many segments, if all were full.
+    let oldest = RowId::new((partition.newest - 2 * SAMPLES).max(0), 0);
+    let args = Args::new().with(oldest.0);
+    let day = partition.day();
+    let rows = rows::read(connection, day, &sql::READ_NEWEST_ROWS, args.with(SAMPLES)).await?;
+    Ok(rows.into_iter().map(|stored| stored.packed).collect())
+}

@@ -1,0 +1,196 @@
+//! A partition: a line of `partitions`, and a table for each of [`TABLES`].
+
+use crate::db::{self, column};
+use crate::error;
+use crate::sql::{self, Args};
+use hoplog_model::UnixNanos;
+use hoplog_store::tables::place::{Ranged, new_range};
+use hoplog_store::walk::PartitionBounds;
+use hoplog_store::{Books, StoreError};
+use sqlx::postgres::PgRow;
+use sqlx::{Connection as _, PgConnection};
+use std::ops::Range;
+
+/// Tables that are partitioned by day.
+pub(crate) const TABLES: [&str; 10] = [
+    "requests",
+    "parts",
+    "segments",
+    "records",
+    "filters",
+    "interfaces",
+    "keys",
+    "rollup_minute",
+    "rollup_hour",
+    "rollup_log",
+];
+
+/// A partition as it was a moment ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Partition {
+    /// Ending of its tables' names.
+    pub(crate) name: String,
+    /// First instant it is for.
+    pub(crate) from: UnixNanos,
+    /// First instant it is no longer for.
+    pub(crate) to: UnixNanos,
+    /// What became of the spans written to it.
+    pub(crate) books: Books,
+    /// Rows.
+    pub(crate) rows: u64,
+    /// Bytes of all frames.
+    pub(crate) packed_bytes: u64,
+    /// What its segments span.
+    pub(crate) bounds: Option<PartitionBounds>,
+    /// The greatest number of any flushed batch.
+    pub(crate) newest: i64,
+    /// Up to this segment, changes of roll-ups are in the tables.
+    pub(crate) folded: i64,
+    /// Interfaces that have a number.
+    pub(crate) interfaces: i64,
+}
+
+impl Ranged for Partition {
+    fn range(&self) -> Range<UnixNanos> {
+        self.from..self.to
+    }
+}
+
+/// The partitions, oldest first, and the number of the newest dictionary.
+pub(crate) async fn read_all(
+    connection: &mut PgConnection,
+) -> Result<(Vec<Partition>, i64), StoreError> {
+    let rows = db::all(connection, &sql::READ_PARTITIONS, Args::new()).await?;
+    let newest = rows.first().map_or(Ok(0), |row| column(row, 14))?;
+    let partitions: Result<Vec<_>, _> = rows.iter().map(Partition::read).collect();
+    Ok((partitions?, newest))
+}
+
+impl Partition {
+    /// Its value of `day`.
+    pub(crate) fn day(&self) -> i64 {
+        sql_day(self.from)
+    }
+
+    /// Of a row of [`sql::READ_PARTITIONS`] or [`sql::LOCK_PARTITION`].
+    pub(crate) fn read(row: &PgRow) -> Result<Self, StoreError> {
+        let int = |index| column::<i64>(row, index);
+        let total = |index| Ok::<_, StoreError>(int(index)?.cast_unsigned());
+        let bound = |index| column::<Option<i64>>(row, index);
+        let newest = int(3)?;
+        let segments = bound(11)?.zip(bound(12)?).zip(bound(13)?);
+        Ok(Self {
+            from: hoplog_store::tables::lower(int(0)?),
+            to: hoplog_store::tables::upper(int(1)?),
+            name: column(row, 2)?,
+            newest,
+            folded: int(4)?,
+            interfaces: int(5)?,
+            books: Books {
+                stored: total(6)?,
+                duplicate: total(7)?,
+                left_out: total(8)?,
+            },
+            rows: total(9)?,
+            packed_bytes: total(10)?,
+            bounds: segments.map(|((min_start, max_start), max_duration)| PartitionBounds {
+                min_start: hoplog_store::tables::lower(min_start),
+                max_start: hoplog_store::tables::upper(max_start),
+                max_duration: hoplog_store::tables::upper(max_duration),
+                newest,
+            }),
+        })
+    }
+
+    /// Whether a row may have started within `[from, to)`.
+    pub(crate) fn may_hold(&self, from: UnixNanos, to: UnixNanos) -> bool {
+        self.bounds
+            .is_some_and(|bounds| bounds.min_start < to && bounds.max_start >= from)
+    }
+}
+
+/// A first instant as a value of `day`.
+fn sql_day(from: UnixNanos) -> i64 {
+    hoplog_store::tables::ordered(from)
+}
+
+/// Ending of the tables' names of a partition that begins then: `20261123t000000`.
+pub(crate) fn name_of(from: UnixNanos) -> String {
+    let text = hoplog_model::times::rfc3339(from).to_ascii_lowercase();
+    text.chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(15)
+        .collect()
+}
+
+/// Makes the partition for this instant, unless somebody just has. Its tables are attached when it is
+/// listed; nobody else waits meanwhile.
+pub(crate) async fn make(
+    connection: &mut PgConnection,
+    at: UnixNanos,
+    hours: u32,
+) -> Result<(), StoreError> {
+    let said = |what: &'static str| move |why: sqlx::Error| error::database(what, &why);
+    let mut transaction = connection.begin().await.map_err(said("begin"))?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(db::SCHEMA_LOCK)
+        .execute(&mut *transaction)
+        .await
+        .map_err(said("lock the schema"))?;
+    let (partitions, _) = read_all(&mut transaction).await?;
+    if partitions.iter().any(|one| one.range().contains(&at)) {
+        return transaction.rollback().await.map_err(said("roll back"));
+    }
+    let range = new_range(at, hours, &partitions);
+    let (name, from, to) = (name_of(range.start), range.start, range.end);
+    let day = sql_day(from);
+    let mut text = String::new();
+    for table in TABLES {
+        text.push_str(&format!(
+            "CREATE TABLE {table}_{name} (LIKE {table} INCLUDING ALL);\
+             ALTER TABLE {table} ATTACH PARTITION {table}_{name} FOR VALUES FROM ({day}) TO ({});",
+            day.saturating_add(1)
+        ));
+    }
+    db::raw(&mut transaction, "make a partition", text).await?;
+    let args = Args::new()
+        .with(day)
+        .with(hoplog_store::tables::ordered(to))
+        .with(name);
+    db::execute(&mut transaction, &sql::INSERT_PARTITION, args).await?;
+    transaction.commit().await.map_err(said("commit"))
+}
+
+/// Takes the tables of a partition away that is marked as dropped, and then its line. Nobody waits for it
+/// but those who read the partition already. Can be repeated after a crash anywhere.
+pub(crate) async fn remove(
+    connection: &mut PgConnection,
+    day: i64,
+    name: &str,
+) -> Result<(), StoreError> {
+    for table in TABLES {
+        let child = format!("{table}_{name}");
+        if let Some(pending) = attached(connection, &child).await? {
+            let how = if pending { "FINALIZE" } else { "CONCURRENTLY" };
+            let text = format!("ALTER TABLE {table} DETACH PARTITION {child} {how}");
+            db::raw(connection, "detach a partition", text).await?;
+        }
+        let text = format!("DROP TABLE IF EXISTS {child}");
+        db::raw(connection, "drop a partition", text).await?;
+    }
+    let args = Args::new().with(day);
+    db::execute(connection, &sql::FORGET_PARTITION, args)
+        .await
+        .map(drop)
+}
+
+/// Whether a table is a partition still; if so, whether a detaching was interrupted.
+async fn attached(connection: &mut PgConnection, child: &str) -> Result<Option<bool>, StoreError> {
+    sqlx::query_scalar(
+        "SELECT inhdetachpending FROM pg_inherits WHERE inhrelid = to_regclass('hoplog.' || $1)",
+    )
+    .bind(child)
+    .fetch_optional(connection)
+    .await
+    .map_err(|why| error::database("look for a partition", &why))
+}

@@ -1,0 +1,1 @@
+SELECT key, segment, bytes FROM filters_X WHERE segment >= $1 AND segment < $2

@@ -1,0 +1,1 @@
+DELETE FROM rollup_log_X WHERE segment <= $1

@@ -1,0 +1,1 @@
+DELETE FROM requests_X WHERE row_id = ANY ($1)

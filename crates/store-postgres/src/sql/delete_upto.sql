@@ -1,0 +1,1 @@
+DELETE FROM upto WHERE writer = $1 AND upto_max < $2

@@ -1,0 +1,1 @@
+DELETE FROM partitions WHERE from_nanos = $1 AND state = 'dropped'

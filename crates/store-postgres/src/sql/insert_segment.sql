@@ -1,0 +1,3 @@
+INSERT INTO segments_X
+    (day, segment, min_start, max_start, min_duration, max_duration, row_count, heads)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)

@@ -1,0 +1,1 @@
+SELECT position, inbox_totals, stored, duplicate, left_out FROM collectors

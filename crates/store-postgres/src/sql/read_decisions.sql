@@ -1,0 +1,1 @@
+SELECT trace_id, outcome, at FROM decisions WHERE at >= $1

@@ -1,0 +1,1 @@
+SELECT key FROM keys_X ORDER BY key LIMIT $1

@@ -1,0 +1,1 @@
+SELECT segment, deltas FROM rollup_log_X WHERE segment > $1 ORDER BY segment

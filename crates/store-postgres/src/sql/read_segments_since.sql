@@ -1,0 +1,5 @@
+SELECT segment, min_start, max_start, min_duration, max_duration, heads
+FROM segments_X
+WHERE segment > $1
+ORDER BY segment
+LIMIT $2

@@ -1,0 +1,203 @@
+//! A partition's tables as checks and sums read them: within one transaction, of one moment.
+
+use crate::db::{self, column};
+use crate::error;
+use crate::partition::Partition;
+use crate::rows;
+use crate::shared::Shared;
+use crate::source::{limit, segment_head};
+use crate::sql::{self, Args, Statement};
+use async_trait::async_trait;
+use hoplog_model::{Interface, RowId, Sketch};
+use hoplog_store::StoreError;
+use hoplog_store::rollup::Delta;
+use hoplog_store::tables::{Cell, Columns, Deltas, Pending, Rollup, Tables, WholeRow, decode};
+use hoplog_store::walk::SegmentHead;
+use sqlx::PgConnection;
+use sqlx::postgres::PgRow;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// One partition through one connection, which is within a transaction of one snapshot.
+pub(crate) struct PartitionTables<'a> {
+    shared: &'a Shared,
+    connection: &'a mut PgConnection,
+    day: i64,
+    pending: Deltas,
+}
+
+/// Begins a transaction that sees one moment and writes nothing.
+pub(crate) async fn begin_snapshot(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+    let begun = sqlx::raw_sql(begin).execute(connection).await;
+    begun
+        .map(drop)
+        .map_err(|why| error::database("begin", &why))
+}
+
+/// Ends it.
+pub(crate) async fn end_snapshot(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let ended = sqlx::raw_sql("COMMIT").execute(connection).await;
+    ended
+        .map(drop)
+        .map_err(|why| error::database("commit", &why))
+}
+
+impl<'a> PartitionTables<'a> {
+    /// Reads what is pending first.
+    pub(crate) async fn open(
+        shared: &'a Shared,
+        connection: &'a mut PgConnection,
+        partition: &Partition,
+    ) -> Result<Self, StoreError> {
+        let day = partition.day();
+        let pending = read_pending(connection, day, partition.folded).await?;
+        Ok(Self {
+            shared,
+            connection,
+            day,
+            pending: pending.deltas,
+        })
+    }
+}
+
+/// Changes of roll-ups of segments after this one.
+pub(crate) async fn read_pending(
+    connection: &mut PgConnection,
+    day: i64,
+    after: i64,
+) -> Result<Pending, StoreError> {
+    let mut pending = Pending::default();
+    let args = Args::new().with(after);
+    for row in db::all(connection, sql::READ_ROLLUP_LOG.of(day), args).await? {
+        let segment: i64 = column(&row, 0)?;
+        let deltas = decode(column(&row, 1)?);
+        let at = format!("rollup_log segment {segment}");
+        pending.add(deltas.map_err(|why| StoreError::corrupt(at, why))?);
+    }
+    Ok(pending)
+}
+
+/// From `at, interface, count, errors, sum, left_out, sketch`.
+pub(crate) fn cell(row: &PgRow) -> Result<((i64, i64), Cell), StoreError> {
+    let key = (column(row, 0)?, column(row, 1)?);
+    let sketch = Sketch::decode(column(row, 6)?).map_err(|why| {
+        StoreError::corrupt(
+            format!("roll-up {}, interface {}: sketch", key.0, key.1),
+            why,
+        )
+    })?;
+    let cell = Cell {
+        count: column(row, 2)?,
+        errors: column(row, 3)?,
+        sum: column(row, 4)?,
+        left_out: column(row, 5)?,
+        sketch,
+    };
+    Ok((key, cell))
+}
+
+#[async_trait]
+impl Tables for PartitionTables<'_> {
+    async fn interfaces(&mut self) -> Result<Arc<Vec<(i64, Interface)>>, StoreError> {
+        Ok(self
+            .shared
+            .interfaces(self.connection, self.day)
+            .await?
+            .list)
+    }
+
+    async fn minutes(&mut self) -> Result<Option<(i64, i64)>, StoreError> {
+        let bounds = sql::READ_MINUTE_BOUNDS.of(self.day);
+        let row = db::one(self.connection, bounds, Args::new()).await?;
+        let bound = |index| column::<Option<i64>>(&row, index);
+        Ok(bound(0)?.zip(bound(1)?))
+    }
+
+    async fn rollups(
+        &mut self,
+        table: Rollup,
+        at: Range<i64>,
+        of: Option<&[i64]>,
+    ) -> Result<Vec<((i64, i64), Cell)>, StoreError> {
+        let (all, few): (&Statement, &Statement) = match table {
+            Rollup::Minutes => (&sql::READ_MINUTES, &sql::READ_MINUTES_OF),
+            Rollup::Hours => (&sql::READ_HOURS, &sql::READ_HOURS_OF),
+        };
+        let args = Args::new().with(at.start).with(at.end);
+        let rows = match of {
+            Some(of) => db::all(self.connection, few.of(self.day), args.with(of)).await?,
+            None => db::all(self.connection, all.of(self.day), args).await?,
+        };
+        rows.iter().map(cell).collect()
+    }
+
+    fn pending(&self, each: &mut dyn FnMut((i64, i64), &Delta)) {
+        for (key, delta) in &self.pending {
+            each(*key, delta);
+        }
+    }
+
+    async fn since(&mut self, segment: i64, n: usize) -> Result<Vec<SegmentHead>, StoreError> {
+        let args = Args::new().with(segment).with(limit(n));
+        let rows = db::all(self.connection, sql::READ_SEGMENTS_SINCE.of(self.day), args).await?;
+        rows.iter().map(segment_head).collect()
+    }
+
+    async fn whole_rows(
+        &mut self,
+        segment: i64,
+    ) -> Result<Vec<Result<WholeRow, StoreError>>, StoreError> {
+        let bounds = [segment, segment + 1].map(|segment| segment << RowId::ORDINAL_BITS);
+        let args = Args::new().with(bounds[0]).with(bounds[1]);
+        let mut rows = Vec::new();
+        for row in db::all(self.connection, sql::CHECK_ROWS.of(self.day), args).await? {
+            rows.push(match self.whole_row(&row).await {
+                Err(why @ StoreError::Corrupt { .. }) => Err(why),
+                row => Ok(row?),
+            });
+        }
+        Ok(rows)
+    }
+
+    async fn records(&mut self, segments: Range<i64>) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        let args = Args::new().with(segments.start).with(segments.end);
+        let rows = db::all(self.connection, sql::CHECK_RECORDS.of(self.day), args).await?;
+        rows.iter()
+            .map(|row| Ok((column(row, 0)?, column(row, 1)?)))
+            .collect()
+    }
+
+    async fn filters(
+        &mut self,
+        segments: Range<i64>,
+    ) -> Result<Vec<(i64, i64, Vec<u8>)>, StoreError> {
+        let args = Args::new().with(segments.start).with(segments.end);
+        let rows = db::all(self.connection, sql::CHECK_FILTERS.of(self.day), args).await?;
+        rows.iter()
+            .map(|row| Ok((column(row, 0)?, column(row, 1)?, column(row, 2)?)))
+            .collect()
+    }
+}
+
+impl PartitionTables<'_> {
+    /// Of a [`sql::CHECK_ROWS`] row.
+    async fn whole_row(&mut self, row: &PgRow) -> Result<WholeRow, StoreError> {
+        let count = |index| column::<i32>(row, index).map(i64::from);
+        let code: Option<Vec<u8>> = column(row, 12)?;
+        let (stored, check) = rows::of(row)?;
+        let columns = Columns {
+            started_at: column(row, 2)?,
+            duration: column(row, 8)?,
+            extent: column(row, 9)?,
+            status: column::<i16>(row, 11)?.into(),
+            code: code.map(crate::shared::text).transpose()?,
+            counts: [count(13)?, count(14)?, count(15)?, count(16)?],
+            flags: count(3)?,
+            capped_spans: column(row, 4)?,
+            interface: column(row, 10)?,
+        };
+        let stored = rows::complete(self.connection, self.day, stored, check).await?;
+        Ok(WholeRow { columns, stored })
+    }
+}

@@ -1,0 +1,8 @@
+//! The PostgreSQL store from outside, on a real server.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "what goes wrong in a test is to be seen"
+)]
+
+mod conformance;
