@@ -8,6 +8,7 @@ CREATE TABLE partitions (
     to_nanos        bigint NOT NULL,        -- first instant it is no longer for
     name            text NOT NULL,          -- ending of its tables' names
     state           text NOT NULL CHECK (state IN ('live', 'dropped')),
+    n               bigint GENERATED ALWAYS AS IDENTITY,    -- never used again, unlike the name
     newest          bigint NOT NULL DEFAULT 0,  -- the greatest segment
     folded          bigint NOT NULL DEFAULT 0,  -- up to this one, rollup_log is in the tables
     interface_count bigint NOT NULL DEFAULT 0,

@@ -7,6 +7,7 @@ use clap::{Parser, ValueEnum};
 use hoplog_model::times::{MINUTE, SECOND, rfc3339};
 use hoplog_model::{Clock, Interface, SpanKind, SystemClock, TraceId};
 use hoplog_testkit::corpus::{Corpus, CorpusOptions, Facts, Ids};
+use hoplog_testkit::postgres::Postgres;
 use hoplog_testkit::process::{Server, ServerOptions};
 use serde_json::Value;
 use std::path::Path;
@@ -31,6 +32,9 @@ pub struct Options {
     /// As fast as the server takes it, or at the corpus's own pace (a request's spans spread over 5 s).
     #[arg(long, default_value = "full")]
     pace: Pace,
+    /// Where the requests are kept: in files, or in a PostgreSQL of its own (its CPU time counts too).
+    #[arg(long, default_value = "sqlite")]
+    database: DatabaseOption,
     /// Times to repeat all of it; the spread is printed.
     #[arg(long, default_value_t = 1)]
     runs: usize,
@@ -49,6 +53,12 @@ pub struct Options {
 enum IdsOption {
     Random,
     V7,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DatabaseOption {
+    Sqlite,
+    Postgres,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -93,12 +103,31 @@ pub async fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// What an administrator would set at least on a machine of this size.
+const POSTGRES: [(&str, &str); 3] = [
+    ("shared_buffers", "256MB"),
+    ("max_wal_size", "4GB"),
+    ("wal_compression", "off"),
+];
+/// Bytes of hoplog's tables and indexes.
+const DATABASE_SIZE: &str = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class \
+     WHERE relnamespace = 'hoplog'::regnamespace AND relkind = 'r'";
+
 type Line = (String, &'static str, f64);
 
 async fn one_run(options: &Options) -> Result<Vec<Line>> {
     let folder = tempfile::Builder::new().prefix("hoplog-bench-").tempdir()?;
     let data = folder.path().join("data");
-    let server = Server::start(&ServerOptions::new(&data)).await?;
+    let postgres = match options.database {
+        DatabaseOption::Sqlite => None,
+        DatabaseOption::Postgres => Some(Postgres::start_with(&POSTGRES)?),
+    };
+    let mut server_options = ServerOptions::new(&data);
+    if let Some(postgres) = &postgres {
+        let url = postgres.url("postgres");
+        server_options.arguments = vec!["--database".to_owned(), url];
+    }
+    let server = Server::start(&server_options).await?;
     let corpus = Corpus::new(CorpusOptions {
         seed: options.seed,
         spans: options.spans,
@@ -125,6 +154,10 @@ async fn one_run(options: &Options) -> Result<Vec<Line>> {
     let books = settle(&server).await?;
     let cpu_seconds = server.cpu_seconds()?;
     let mut lines = ingest_lines(&sent, cpu_seconds, peak_rss, &books);
+    if let Some(postgres) = &postgres {
+        let all = (cpu_seconds + postgres.cpu_seconds()?) / (sent.spans as f64 / 1e6);
+        lines.push(("the same with PostgreSQL".to_owned(), "s", all));
+    }
     lines.push(("fixed work, while sending".to_owned(), "us", under_load));
     let parts = more_than_one_part(&server).await?;
     lines.push((
@@ -141,7 +174,10 @@ async fn one_run(options: &Options) -> Result<Vec<Line>> {
         "the server ended with {}",
         ended.status
     );
-    let size = folder_size(&data)?;
+    let size = match &postgres {
+        None => folder_size(&data)?,
+        Some(postgres) => postgres.psql("postgres", DATABASE_SIZE)?.parse()?,
+    };
     lines.push((
         "on disk per span".to_owned(),
         "bytes",

@@ -195,7 +195,6 @@ impl Shared {
         let committed = transaction.commit().await;
         committed.map_err(|why| error::database("commit", &why))?;
         partition::remove(connection, day, &partition.name).await?;
-        self.forget(day);
         Ok(rows)
     }
 }

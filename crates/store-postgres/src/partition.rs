@@ -25,11 +25,17 @@ pub(crate) const TABLES: [&str; 10] = [
     "rollup_log",
 ];
 
+/// Those whose rows are rewritten again and again: with room on the page, an old version makes way for a new one
+/// without a vacuum, and no index changes.
+const REWRITTEN: [&str; 2] = ["rollup_minute", "rollup_hour"];
+
 /// A partition as it was a moment ago.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Partition {
     /// Ending of its tables' names.
     pub(crate) name: String,
+    /// What is known of it goes by this: a partition for the same time, made when it was gone, has another.
+    pub(crate) number: i64,
     /// First instant it is for.
     pub(crate) from: UnixNanos,
     /// First instant it is no longer for.
@@ -61,7 +67,7 @@ pub(crate) async fn read_all(
     connection: &mut PgConnection,
 ) -> Result<(Vec<Partition>, i64), StoreError> {
     let rows = db::all(connection, &sql::READ_PARTITIONS, Args::new()).await?;
-    let newest = rows.first().map_or(Ok(0), |row| column(row, 14))?;
+    let newest = rows.first().map_or(Ok(0), |row| column(row, 15))?;
     let partitions: Result<Vec<_>, _> = rows.iter().map(Partition::read).collect();
     Ok((partitions?, newest))
 }
@@ -83,6 +89,7 @@ impl Partition {
             from: hoplog_store::tables::lower(int(0)?),
             to: hoplog_store::tables::upper(int(1)?),
             name: column(row, 2)?,
+            number: int(14)?,
             newest,
             folded: int(4)?,
             interfaces: int(5)?,
@@ -150,6 +157,11 @@ pub(crate) async fn make(
             "CREATE TABLE {table}_{name} (LIKE {table} INCLUDING ALL);\
              ALTER TABLE {table} ATTACH PARTITION {table}_{name} FOR VALUES FROM ({day}) TO ({});",
             day.saturating_add(1)
+        ));
+    }
+    for table in REWRITTEN {
+        text.push_str(&format!(
+            "ALTER TABLE {table}_{name} SET (fillfactor = 50);"
         ));
     }
     db::raw(&mut transaction, "make a partition", text).await?;

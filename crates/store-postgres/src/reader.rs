@@ -187,7 +187,7 @@ impl TraceReader for PostgresStore {
         });
         let mut all: BTreeSet<Interface> = BTreeSet::new();
         for partition in partitions {
-            let known = self.shared.interfaces(&mut connection, partition.day());
+            let known = self.shared.interfaces(&mut connection, &partition);
             all.extend(
                 known
                     .await?

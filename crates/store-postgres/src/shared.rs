@@ -7,6 +7,7 @@ use crate::sql::{self, Args};
 use hoplog_model::{Clock, Interface, SpanKind};
 use hoplog_store::StoreError;
 use hoplog_store::pack::Dictionaries;
+use hoplog_store::tables::{Changes, Pending, decode};
 use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgRow};
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) dictionaries: Arc<Dictionaries>,
     stored: Mutex<StoredDictionaries>,
     interfaces: Mutex<FxHashMap<i64, Interfaces>>,
+    pending: Mutex<FxHashMap<i64, Logged>>,
     /// How many searches may run.
     pub(crate) searches: Semaphore,
     /// How many other reads may run.
@@ -40,6 +42,16 @@ struct StoredDictionaries {
     /// The greatest number of any.
     newest: i64,
     ids: FxHashSet<u32>,
+}
+
+/// What `rollup_log` holds of a partition, as far as it was read.
+#[derive(Debug, Clone, Default)]
+struct Logged {
+    /// Of segments after this one...
+    after: i64,
+    /// ...up to this one.
+    upto: i64,
+    pending: Arc<Pending>,
 }
 
 /// The interfaces of a partition, as far as they were read.
@@ -81,6 +93,7 @@ impl Shared {
             dictionaries: Arc::new(Dictionaries::shipped()),
             stored: Mutex::default(),
             interfaces: Mutex::default(),
+            pending: Mutex::default(),
         }
     }
 
@@ -99,6 +112,7 @@ impl Shared {
         if newest > self.stored().newest {
             self.load_dictionaries(connection).await?;
         }
+        self.forget_others(&partitions);
         Ok(partitions)
     }
 
@@ -148,23 +162,57 @@ impl Shared {
     pub(crate) async fn interfaces(
         &self,
         connection: &mut PgConnection,
-        day: i64,
+        partition: &Partition,
     ) -> Result<Interfaces, StoreError> {
-        let known = self.known_interfaces().get(&day).cloned();
+        let number = partition.number;
+        let known = self.known_interfaces().get(&number).cloned();
         let known = known.unwrap_or_default();
         let last = known.list.last().map_or(0, |(id, _)| *id);
-        let added = read_interfaces(connection, day, last).await?;
+        let added = read_interfaces(connection, partition.day(), last).await?;
         if added.is_empty() {
             return Ok(known);
         }
         let all = known.with(added);
-        self.known_interfaces().insert(day, all.clone());
+        self.known_interfaces().insert(number, all.clone());
         Ok(all)
     }
 
+    /// Changes of roll-ups that are in no table yet, as of the moment that `partition` and this connection's
+    /// snapshot are of. What was read before is not read again: it is only added to, until it goes into the tables.
+    pub(crate) async fn pending(
+        &self,
+        connection: &mut PgConnection,
+        partition: &Partition,
+    ) -> Result<Arc<Pending>, StoreError> {
+        let (day, number) = (partition.day(), partition.number);
+        let (after, newest) = (partition.folded, partition.newest);
+        let known = self.logged().get(&number).cloned();
+        let known = known.filter(|known| known.after == after && known.upto <= newest);
+        let mut logged = known.unwrap_or(Logged {
+            after,
+            upto: after,
+            pending: Arc::default(),
+        });
+        if logged.upto < newest {
+            let changes = read_log(connection, day, logged.upto).await?;
+            let pending = Arc::make_mut(&mut logged.pending);
+            changes.into_iter().for_each(|changes| pending.add(changes));
+            logged.upto = newest;
+            self.logged().insert(number, logged.clone());
+        }
+        Ok(logged.pending)
+    }
+
+    fn logged(&self) -> MutexGuard<'_, FxHashMap<i64, Logged>> {
+        // Only ever assigned as a whole.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Forgets what is known of partitions that are gone.
-    pub(crate) fn forget(&self, day: i64) {
-        self.known_interfaces().remove(&day);
+    fn forget_others(&self, partitions: &[Partition]) {
+        let is_there = |number: &i64| partitions.iter().any(|one| one.number == *number);
+        self.known_interfaces().retain(|number, _| is_there(number));
+        self.logged().retain(|number, _| is_there(number));
     }
 }
 
@@ -186,6 +234,21 @@ pub(crate) async fn read_interfaces(
         Ok((column(row, 0)?, interface))
     };
     rows.iter().map(interface).collect()
+}
+
+/// Changes of roll-ups of segments after this one, a batch each.
+pub(crate) async fn read_log(
+    connection: &mut PgConnection,
+    day: i64,
+    after: i64,
+) -> Result<Vec<Changes>, StoreError> {
+    let args = Args::new().with(after);
+    let rows = db::all(connection, sql::READ_ROLLUP_LOG.of(day), args).await?;
+    let changes = |row: &PgRow| {
+        let at = format!("rollup_log segment {}", column::<i64>(row, 0)?);
+        decode(column(row, 1)?).map_err(|why| StoreError::corrupt(at, why))
+    };
+    rows.iter().map(changes).collect()
 }
 
 /// A name from its bytes.

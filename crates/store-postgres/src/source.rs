@@ -67,8 +67,8 @@ impl SegmentSource for Source {
 
     async fn interfaces(&self) -> Result<Arc<Vec<(i64, Interface)>>, StoreError> {
         let mut connection = self.shared.connection().await?;
-        let day = self.partition.day();
-        Ok(self.shared.interfaces(&mut connection, day).await?.list)
+        let known = self.shared.interfaces(&mut connection, &self.partition);
+        Ok(known.await?.list)
     }
 
     async fn records(
@@ -79,7 +79,8 @@ impl SegmentSource for Source {
         let mut connection = self.shared.connection().await?;
         let day = self.partition.day();
         // Known already, but for what came this moment.
-        let services = self.shared.interfaces(&mut connection, day).await?.services;
+        let known = self.shared.interfaces(&mut connection, &self.partition);
+        let services = known.await?.services;
         let numbers: BTreeSet<i64> = interfaces
             .iter()
             .filter_map(|id| services.get(id).copied())

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use hoplog_model::{Interface, RowId, Sketch};
 use hoplog_store::StoreError;
 use hoplog_store::rollup::Delta;
-use hoplog_store::tables::{Cell, Columns, Deltas, Pending, Rollup, Tables, WholeRow, decode};
+use hoplog_store::tables::{Cell, Columns, Pending, Rollup, Tables, WholeRow};
 use hoplog_store::walk::SegmentHead;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
@@ -22,8 +22,8 @@ use std::sync::Arc;
 pub(crate) struct PartitionTables<'a> {
     shared: &'a Shared,
     connection: &'a mut PgConnection,
-    day: i64,
-    pending: Deltas,
+    partition: &'a Partition,
+    pending: Arc<Pending>,
 }
 
 /// Begins a transaction that sees one moment and writes nothing.
@@ -48,34 +48,16 @@ impl<'a> PartitionTables<'a> {
     pub(crate) async fn open(
         shared: &'a Shared,
         connection: &'a mut PgConnection,
-        partition: &Partition,
+        partition: &'a Partition,
     ) -> Result<Self, StoreError> {
-        let day = partition.day();
-        let pending = read_pending(connection, day, partition.folded).await?;
+        let pending = shared.pending(connection, partition).await?;
         Ok(Self {
             shared,
             connection,
-            day,
-            pending: pending.deltas,
+            partition,
+            pending,
         })
     }
-}
-
-/// Changes of roll-ups of segments after this one.
-pub(crate) async fn read_pending(
-    connection: &mut PgConnection,
-    day: i64,
-    after: i64,
-) -> Result<Pending, StoreError> {
-    let mut pending = Pending::default();
-    let args = Args::new().with(after);
-    for row in db::all(connection, sql::READ_ROLLUP_LOG.of(day), args).await? {
-        let segment: i64 = column(&row, 0)?;
-        let deltas = decode(column(&row, 1)?);
-        let at = format!("rollup_log segment {segment}");
-        pending.add(deltas.map_err(|why| StoreError::corrupt(at, why))?);
-    }
-    Ok(pending)
 }
 
 /// From `at, interface, count, errors, sum, left_out, sketch`.
@@ -102,13 +84,13 @@ impl Tables for PartitionTables<'_> {
     async fn interfaces(&mut self) -> Result<Arc<Vec<(i64, Interface)>>, StoreError> {
         Ok(self
             .shared
-            .interfaces(self.connection, self.day)
+            .interfaces(self.connection, self.partition)
             .await?
             .list)
     }
 
     async fn minutes(&mut self) -> Result<Option<(i64, i64)>, StoreError> {
-        let bounds = sql::READ_MINUTE_BOUNDS.of(self.day);
+        let bounds = sql::READ_MINUTE_BOUNDS.of(self.partition.day());
         let row = db::one(self.connection, bounds, Args::new()).await?;
         let bound = |index| column::<Option<i64>>(&row, index);
         Ok(bound(0)?.zip(bound(1)?))
@@ -126,21 +108,28 @@ impl Tables for PartitionTables<'_> {
         };
         let args = Args::new().with(at.start).with(at.end);
         let rows = match of {
-            Some(of) => db::all(self.connection, few.of(self.day), args.with(of)).await?,
-            None => db::all(self.connection, all.of(self.day), args).await?,
+            Some(of) => {
+                db::all(self.connection, few.of(self.partition.day()), args.with(of)).await?
+            }
+            None => db::all(self.connection, all.of(self.partition.day()), args).await?,
         };
         rows.iter().map(cell).collect()
     }
 
     fn pending(&self, each: &mut dyn FnMut((i64, i64), &Delta)) {
-        for (key, delta) in &self.pending {
+        for (key, delta) in &self.pending.deltas {
             each(*key, delta);
         }
     }
 
     async fn since(&mut self, segment: i64, n: usize) -> Result<Vec<SegmentHead>, StoreError> {
         let args = Args::new().with(segment).with(limit(n));
-        let rows = db::all(self.connection, sql::READ_SEGMENTS_SINCE.of(self.day), args).await?;
+        let rows = db::all(
+            self.connection,
+            sql::READ_SEGMENTS_SINCE.of(self.partition.day()),
+            args,
+        )
+        .await?;
         rows.iter().map(segment_head).collect()
     }
 
@@ -151,7 +140,13 @@ impl Tables for PartitionTables<'_> {
         let bounds = [segment, segment + 1].map(|segment| segment << RowId::ORDINAL_BITS);
         let args = Args::new().with(bounds[0]).with(bounds[1]);
         let mut rows = Vec::new();
-        for row in db::all(self.connection, sql::CHECK_ROWS.of(self.day), args).await? {
+        for row in db::all(
+            self.connection,
+            sql::CHECK_ROWS.of(self.partition.day()),
+            args,
+        )
+        .await?
+        {
             rows.push(match self.whole_row(&row).await {
                 Err(why @ StoreError::Corrupt { .. }) => Err(why),
                 row => Ok(row?),
@@ -162,7 +157,12 @@ impl Tables for PartitionTables<'_> {
 
     async fn records(&mut self, segments: Range<i64>) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
         let args = Args::new().with(segments.start).with(segments.end);
-        let rows = db::all(self.connection, sql::CHECK_RECORDS.of(self.day), args).await?;
+        let rows = db::all(
+            self.connection,
+            sql::CHECK_RECORDS.of(self.partition.day()),
+            args,
+        )
+        .await?;
         rows.iter()
             .map(|row| Ok((column(row, 0)?, column(row, 1)?)))
             .collect()
@@ -173,7 +173,12 @@ impl Tables for PartitionTables<'_> {
         segments: Range<i64>,
     ) -> Result<Vec<(i64, i64, Vec<u8>)>, StoreError> {
         let args = Args::new().with(segments.start).with(segments.end);
-        let rows = db::all(self.connection, sql::CHECK_FILTERS.of(self.day), args).await?;
+        let rows = db::all(
+            self.connection,
+            sql::CHECK_FILTERS.of(self.partition.day()),
+            args,
+        )
+        .await?;
         rows.iter()
             .map(|row| Ok((column(row, 0)?, column(row, 1)?, column(row, 2)?)))
             .collect()
@@ -197,7 +202,7 @@ impl PartitionTables<'_> {
             capped_spans: column(row, 4)?,
             interface: column(row, 10)?,
         };
-        let stored = rows::complete(self.connection, self.day, stored, check).await?;
+        let stored = rows::complete(self.connection, self.partition.day(), stored, check).await?;
         Ok(WholeRow { columns, stored })
     }
 }

@@ -4,9 +4,9 @@ mod columns;
 
 use crate::db::{self, column};
 use crate::partition::{self, Partition};
-use crate::shared::{Shared, read_interfaces, text};
+use crate::shared::{Shared, read_interfaces, read_log, text};
 use crate::sql::{self, Args, Statement};
-use crate::tables::{cell, read_pending};
+use crate::tables::cell;
 use crate::{error, rows};
 use hoplog_model::times::HOUR;
 use hoplog_model::{Position, TraceId, UnixNanos};
@@ -14,8 +14,8 @@ use hoplog_store::pack::Dictionary;
 use hoplog_store::segment::{ROWS_MAX, Segment};
 use hoplog_store::tables::place::{Ranged, candidates};
 use hoplog_store::tables::{
-    Deltas, Job, KEYS_MAX, Names, Prepared, Settled, Stored, bits, changed, encode, hours, ordered,
-    prepare, trace_id,
+    Deltas, Job, KEYS_MAX, Names, Pending, Prepared, Settled, Stored, bits, changed, encode, hours,
+    ordered, prepare, trace_id,
 };
 use hoplog_store::{Checkpoint, Part, StoreError, WriteBatch, Written};
 use rustc_hash::FxHashMap;
@@ -25,8 +25,8 @@ use std::sync::Arc;
 
 /// How long a decision to leave a request out is kept, in nanoseconds.
 pub(crate) const DECISION_AGE: u64 = HOUR;
-/// Batches of a partition whose changes of roll-ups are in no table yet, at most. A question reads them all.
-const BATCHES: i64 = 16;
+/// Batches of a partition whose changes of roll-ups are in no table yet, at most.
+const BATCHES: i64 = 64;
 /// Partitions whose names are kept in memory.
 const NAMES: usize = 4;
 
@@ -37,7 +37,7 @@ pub(crate) struct Writer {
     shared: Arc<Shared>,
     /// None before the first use, and after a failure.
     connection: Option<PgConnection>,
-    /// By day; what is here is what the database has, or has less.
+    /// By the partition's number; what is here is what the database has, or has less.
     names: FxHashMap<i64, Names>,
     settled: Settled,
     /// A batch whose commit was not answered.
@@ -121,7 +121,7 @@ impl Writer {
                 Ok(written) => total.add(written),
                 Err(why) => {
                     // What it knew of the names may be of a transaction that is no more.
-                    self.names.remove(&day);
+                    self.names.clear();
                     self.settled.keep(done, total);
                     return Err(why);
                 }
@@ -243,7 +243,7 @@ impl Writer {
             self.doubtful = Some(doubtful);
             return Err(error::database("commit", &why));
         }
-        self.keep_names(day, names);
+        self.keep_names(partition.number, names);
         Ok(written)
     }
 
@@ -254,7 +254,7 @@ impl Writer {
         partition: &Partition,
     ) -> Result<Names, StoreError> {
         let day = partition.day();
-        if let Some(names) = self.names.remove(&day)
+        if let Some(names) = self.names.remove(&partition.number)
             && i64::try_from(names.interfaces()) == Ok(partition.interfaces)
         {
             return Ok(names);
@@ -269,8 +269,8 @@ impl Writer {
         Ok(Names::new(interfaces, keys))
     }
 
-    fn keep_names(&mut self, day: i64, names: Names) {
-        self.names.insert(day, names);
+    fn keep_names(&mut self, number: i64, names: Names) {
+        self.names.insert(number, names);
         while self.names.len() > NAMES {
             let oldest = self.names.keys().copied().min();
             oldest.map(|oldest| self.names.remove(&oldest));
@@ -439,7 +439,11 @@ async fn read_stored(
 
 /// Puts changes of roll-ups of segments after `folded` into the tables.
 async fn fold(connection: &mut PgConnection, day: i64, folded: i64) -> Result<(), StoreError> {
-    let minutes = read_pending(connection, day, folded).await?.deltas;
+    let mut pending = Pending::default();
+    for changes in read_log(connection, day, folded).await? {
+        pending.add(changes);
+    }
+    let minutes = pending.deltas;
     put(
         connection,
         day,

@@ -96,6 +96,19 @@ impl Postgres {
         tail(&self.place.log())
     }
 
+    /// CPU seconds that all its processes have used since it was started, user and system.
+    ///
+    /// # Errors
+    /// The server is not running.
+    pub fn cpu_seconds(&self) -> anyhow::Result<f64> {
+        let mut sum = Stat::read(self.pid())?.childrens_cpu_seconds;
+        for process in self.processes()? {
+            // One that has ended meanwhile is counted with the first process's children the next time.
+            sum += Stat::read(process).map_or(0.0, |stat| stat.cpu_seconds);
+        }
+        Ok(sum)
+    }
+
     /// Runs SQL in a database; the rows, their values parted by `|`.
     ///
     /// # Errors

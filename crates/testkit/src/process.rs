@@ -239,7 +239,10 @@ pub(crate) struct Stat {
     pub(crate) ended: bool,
     /// By SIGSTOP.
     pub(crate) stopped: bool,
-    cpu_seconds: f64,
+    /// Used so far, user and system.
+    pub(crate) cpu_seconds: f64,
+    /// The same of its children that have ended and were waited for.
+    pub(crate) childrens_cpu_seconds: f64,
 }
 
 impl Stat {
@@ -254,11 +257,12 @@ impl Stat {
         let fields: Vec<&str> = fields.split(' ').collect();
         let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
         // Linux counts in hundredths of a second for programs, whatever it does inside.
-        let cpu_seconds = (ticks(11)? + ticks(12)?) / 100.0;
+        let seconds = |user, system| Some((ticks(user)? + ticks(system)?) / 100.0);
         Some(Self {
             ended: matches!(*fields.first()?, "Z" | "X"),
             stopped: *fields.first()? == "T",
-            cpu_seconds,
+            cpu_seconds: seconds(11, 12)?,
+            childrens_cpu_seconds: seconds(13, 14)?,
         })
     }
 }
@@ -269,9 +273,10 @@ mod tests {
 
     #[test]
     fn stat_lines_are_read() {
-        let line = "42 (a b) c) S 1 42 42 0 -1 4194560 1 2 3 4 150 50 0 0 20 0 1 0 9";
+        let line = "42 (a b) c) S 1 42 42 0 -1 4194560 1 2 3 4 150 50 30 20 20 0 1 0 9";
         let stat = Stat::parse(line).unwrap();
         assert_eq!((stat.ended, stat.cpu_seconds), (false, 2.0));
+        assert_eq!(stat.childrens_cpu_seconds, 0.5);
         assert!(Stat::parse("42 (x) Z").is_none());
         let own = Stat::read(std::process::id()).unwrap();
         assert!(!own.ended);

@@ -25,7 +25,7 @@ pub type Changes = Vec<((i64, i64), Delta)>;
 pub type Deltas = FxHashMap<(i64, i64), Delta>;
 
 /// Changes, by minute, that are in `rollup_log` and not in the tables.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Pending {
     /// Added up.
     pub deltas: Deltas,
