@@ -22,10 +22,19 @@ const ACQUIRE: Duration = Duration::from_secs(10);
 /// The least version that is tested.
 const VERSION_LEAST: i32 = 140_000;
 
+/// How long a statement waits for a lock.
+const LOCK_TIMEOUT: &str = "30s";
+/// How long to wait for the session of a process that has just ended.
+const PREDECESSOR_TIMEOUT: &str = "10s";
+/// A connection that was not used for so long may have ended meanwhile.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// What every session sets. With these a statement has one plan, the one its text and the indexes leave:
-/// by index, loops over lists, whatever the statistics say (docs/adr). A session that stands still within
-/// a transaction gives way after a while.
-const SETTINGS: [(&str, &str); 9] = [
+/// by index, loops over lists, whatever the statistics say (ADR 11, 14). A session that stands still within
+/// a transaction, or whose client is gone without a word, gives way after a while.
+const SETTINGS: [(&str, &str); 13] = [
+    // Acknowledged is durable, whatever the server's default.
+    ("synchronous_commit", "on"),
     ("search_path", "hoplog"),
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
@@ -33,7 +42,10 @@ const SETTINGS: [(&str, &str); 9] = [
     ("enable_mergejoin", "off"),
     ("plan_cache_mode", "force_generic_plan"),
     ("jit", "off"),
-    ("lock_timeout", "30s"),
+    ("lock_timeout", LOCK_TIMEOUT),
+    ("tcp_keepalives_idle", "20"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "4"),
     ("idle_in_transaction_session_timeout", "30s"),
 ];
 
@@ -62,6 +74,14 @@ pub(crate) fn pool(options: &PgConnectOptions, connections: usize) -> PgPool {
         .max_connections(u32::try_from(connections).unwrap_or(u32::MAX))
         .acquire_timeout(ACQUIRE)
         .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > IDLE {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .connect_lazy_with(options.clone())
 }
 
@@ -127,6 +147,28 @@ pub(crate) async fn raw(
     done.await
         .map(drop)
         .map_err(|why| error::database(what, &why))
+}
+
+/// Becomes the one session that writes as `writer`, for as long as it lasts. Waits a little: the session of a
+/// process that was killed ends with its last statement.
+pub(crate) async fn become_writer(
+    connection: &mut PgConnection,
+    writer: &str,
+) -> Result<(), StoreError> {
+    let what = "become the writer";
+    let wait = |timeout| format!("SET lock_timeout = '{timeout}'");
+    raw(connection, what, wait(PREDECESSOR_TIMEOUT)).await?;
+    let locked = sqlx::query("SELECT pg_advisory_lock(hashtextextended('hoplog ' || $1, 0))")
+        .bind(writer)
+        .execute(&mut *connection)
+        .await;
+    match locked.map_err(|why| error::database(what, &why)) {
+        Ok(_) => raw(connection, what, wait(LOCK_TIMEOUT)).await,
+        Err(StoreError::Busy(_)) => Err(StoreError::Busy(format!(
+            "another process writes to this database as {writer:?}"
+        ))),
+        Err(why) => Err(why),
+    }
 }
 
 /// A column of a row.

@@ -9,8 +9,10 @@ pub(crate) fn database(what: &str, error: &sqlx::Error) -> StoreError {
     let code = error.as_database_error().and_then(DatabaseError::code);
     // https://www.postgresql.org/docs/current/errcodes-appendix.html
     match (code.as_deref(), error) {
-        // Deadlock, serialization failure, lock not available, query cancelled (a time-out).
-        (Some("40001" | "40P01" | "55P03" | "57014"), _) => StoreError::Busy(said),
+        // Deadlock, serialization failure, lock not available, query or transaction timed out.
+        (Some("40001" | "40P01" | "55P03" | "57014" | "25P04"), _) => StoreError::Busy(said),
+        // No such table, one too many, a table in another state: retention is at it this moment.
+        (Some("42P01" | "42P07" | "55000"), _) => StoreError::Busy(said),
         // Connection, resources (disk full), operator intervention, system error, read-only server, no right,
         // bad login, no such database.
         (Some(code), _)

@@ -6,7 +6,7 @@ use crate::partition::{self, Partition, TABLES};
 use crate::rows;
 use crate::shared::Shared;
 use crate::sql::{self, Args};
-use crate::store::{PostgresStore, dropped};
+use crate::store::{PostgresStore, totals};
 use crate::tables::{PartitionTables, begin_snapshot, end_snapshot};
 use crate::writer::insert_dictionary;
 use async_trait::async_trait;
@@ -74,12 +74,12 @@ impl Maintenance for PostgresStore {
             newest.packed_bytes as f64 / newest.books.stored.max(1) as f64
         });
         Ok(StoreHealth {
-            bytes: database_size(&mut connection).await?,
+            bytes: lines.iter().map(|line| line.bytes).sum(),
             rows: lines.iter().map(|line| line.rows).sum(),
             partitions: lines,
             packed_bytes_per_span,
             dictionaries: self.shared.dictionaries.len() as u64,
-            dropped_rows: dropped(&mut connection).await?.1,
+            dropped_rows: totals(&mut connection).await?.1,
         })
     }
 
@@ -108,7 +108,7 @@ impl PostgresStore {
         let partitions = self.shared.partitions(connection).await?;
         let all = partitions.iter().map(|partition| partition.rows).sum();
         let mut report = CheckReport {
-            books: self.all_books(connection).await?,
+            books: totals(connection).await?.0,
             ..CheckReport::default()
         };
         for partition in &partitions {
@@ -138,6 +138,9 @@ impl PostgresStore {
 impl Shared {
     async fn retain(&self, now: UnixNanos) -> Result<u64, StoreError> {
         let mut connection = db::connect(&self.options).await?;
+        // What could not be taken away the last time. Before anything else is dropped: PostgreSQL detaches one
+        // partition of a table at a time.
+        partition::remove_dropped(&mut connection).await?;
         let partitions = self.partitions(&mut connection).await?;
         let ahead = now.saturating_add(AHEAD);
         let is_in_use = partitions.iter().any(|one| one.range().contains(&now));
@@ -156,7 +159,7 @@ impl Shared {
         }
         if let Some(bytes_max) = self.config.retain_bytes {
             let sizes = sizes(&mut connection).await?;
-            let mut bytes = database_size(&mut connection).await?;
+            let mut bytes: u64 = sizes.iter().map(|(_, bytes)| bytes).sum();
             // The newest stays, whatever its size, and one that was made ahead.
             let newest = kept.iter().rposition(|one| one.rows > 0).unwrap_or(0);
             for partition in &kept[..newest] {
@@ -194,7 +197,7 @@ impl Shared {
         let rows = total(3)?.cast_unsigned();
         let committed = transaction.commit().await;
         committed.map_err(|why| error::database("commit", &why))?;
-        partition::remove(connection, day, &partition.name).await?;
+        partition::remove_dropped(connection).await?;
         Ok(rows)
     }
 }
@@ -211,12 +214,6 @@ async fn sizes(connection: &mut PgConnection) -> Result<Vec<(i64, u64)>, StoreEr
 fn size_of(sizes: &[(i64, u64)], day: i64) -> u64 {
     let found = sizes.iter().find(|(of, _)| *of == day);
     found.map_or(0, |(_, bytes)| *bytes)
-}
-
-/// Bytes of all tables and indexes.
-async fn database_size(connection: &mut PgConnection) -> Result<u64, StoreError> {
-    let row = db::one(connection, &sql::READ_DATABASE_SIZE, Args::new()).await?;
-    Ok(column::<i64>(&row, 0)?.cast_unsigned())
 }
 
 /// Bytes of spans a packed byte that the newest trained dictionary reached at first.

@@ -29,6 +29,9 @@ pub(crate) const TABLES: [&str; 10] = [
 /// without a vacuum, and no index changes.
 const REWRITTEN: [&str; 2] = ["rollup_minute", "rollup_hour"];
 
+/// Key of the advisory lock under which tables of dropped partitions are taken away.
+const REMOVAL_LOCK: i64 = db::SCHEMA_LOCK + 1;
+
 /// A partition as it was a moment ago.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Partition {
@@ -131,7 +134,7 @@ pub(crate) fn name_of(from: UnixNanos) -> String {
 }
 
 /// Makes the partition for this instant, unless somebody just has. Its tables are attached when it is
-/// listed; nobody else waits meanwhile.
+/// listed; only who makes one, too, waits meanwhile.
 pub(crate) async fn make(
     connection: &mut PgConnection,
     at: UnixNanos,
@@ -149,6 +152,13 @@ pub(crate) async fn make(
         return transaction.rollback().await.map_err(said("roll back"));
     }
     let range = new_range(at, hours, &partitions);
+    for going in db::all(&mut transaction, &sql::READ_GOING, Args::new()).await? {
+        if column::<i64>(&going, 0)? == sql_day(range.start) {
+            return Err(StoreError::Busy(
+                "the partition for this time is just being dropped".to_owned(),
+            ));
+        }
+    }
     let (name, from, to) = (name_of(range.start), range.start, range.end);
     let day = sql_day(from);
     let mut text = String::new();
@@ -173,13 +183,24 @@ pub(crate) async fn make(
     transaction.commit().await.map_err(said("commit"))
 }
 
-/// Takes the tables of a partition away that is marked as dropped, and then its line. Nobody waits for it
-/// but those who read the partition already. Can be repeated after a crash anywhere.
-pub(crate) async fn remove(
-    connection: &mut PgConnection,
-    day: i64,
-    name: &str,
-) -> Result<(), StoreError> {
+/// Takes the tables of partitions away that are marked as dropped, and then their lines. Nobody waits for it
+/// but those who read these partitions already. Can be repeated after a crash anywhere; of several processes one
+/// does it. The connection should be closed after.
+pub(crate) async fn remove_dropped(connection: &mut PgConnection) -> Result<(), StoreError> {
+    // Of the session: a table cannot be detached within a transaction.
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(REMOVAL_LOCK)
+        .execute(&mut *connection)
+        .await
+        .map_err(|why| error::database("lock the dropped partitions", &why))?;
+    for going in db::all(connection, &sql::READ_GOING, Args::new()).await? {
+        let (day, name): (i64, String) = (column(&going, 0)?, column(&going, 1)?);
+        remove(connection, day, &name).await?;
+    }
+    Ok(())
+}
+
+async fn remove(connection: &mut PgConnection, day: i64, name: &str) -> Result<(), StoreError> {
     for table in TABLES {
         let child = format!("{table}_{name}");
         if let Some(pending) = attached(connection, &child).await? {

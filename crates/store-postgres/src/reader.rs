@@ -7,7 +7,7 @@ use crate::rows;
 use crate::shared::{Shared, text};
 use crate::source::{Source, limit};
 use crate::sql::{self, Args};
-use crate::store::PostgresStore;
+use crate::store::{PostgresStore, totals};
 use crate::tables::{PartitionTables, begin_snapshot, end_snapshot};
 use async_trait::async_trait;
 use hoplog_model::times::HOUR;
@@ -34,8 +34,9 @@ async fn permit(of: &Semaphore) -> Result<SemaphorePermit<'_>, StoreError> {
         .map_err(|_| StoreError::Unavailable("the store is closed".to_owned()))
 }
 
-/// Tries again if what could not be read was packed with a dictionary that came this moment.
-macro_rules! with_new_dictionaries {
+/// Asks again if what could not be read was packed with a dictionary that came this moment, or was dropped by
+/// retention.
+macro_rules! again_if_changed {
     ($shared:expr, $answer:expr) => {
         match $answer {
             Err(StoreError::Corrupt { .. })
@@ -46,6 +47,7 @@ macro_rules! with_new_dictionaries {
             {
                 $answer
             }
+            Err(StoreError::Busy(_)) => $answer,
             answer => answer,
         }
     };
@@ -134,7 +136,7 @@ impl PostgresStore {
 impl TraceReader for PostgresStore {
     async fn get(&self, trace_id: &TraceId) -> Result<Option<StoredRequest>, StoreError> {
         let _permit = permit(&self.shared.lookups).await?;
-        with_new_dictionaries!(self.shared, self.shared.request(trace_id).await)
+        again_if_changed!(self.shared, self.shared.request(trace_id).await)
     }
 
     async fn stored(&self, trace_ids: &[TraceId]) -> Result<FxHashSet<TraceId>, StoreError> {
@@ -160,7 +162,7 @@ impl TraceReader for PostgresStore {
 
     async fn search(&self, search: &Search) -> Result<Page, StoreError> {
         let _permit = permit(&self.shared.searches).await?;
-        with_new_dictionaries!(self.shared, self.page(search).await)
+        again_if_changed!(self.shared, self.page(search).await)
     }
 
     async fn stats(&self, query: &StatsQuery) -> Result<Vec<StatRow>, StoreError> {
@@ -215,6 +217,6 @@ impl TraceReader for PostgresStore {
     async fn books(&self) -> Result<Books, StoreError> {
         let _permit = permit(&self.shared.lookups).await?;
         let mut connection = self.shared.connection().await?;
-        self.all_books(&mut connection).await
+        Ok(totals(&mut connection).await?.0)
     }
 }

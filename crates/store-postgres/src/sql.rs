@@ -1,5 +1,5 @@
-//! Every statement this crate issues, each with the indexes by which it must find what it reads. Nothing else
-//! speaks SQL to the database, but for the making and dropping of tables.
+//! Every statement on what is stored, each with the indexes by which it must find what it reads. What else
+//! speaks SQL (locks, transactions, the making and dropping of tables) reads none of it.
 
 use crate::partition;
 use hoplog_store::tables::lower;
@@ -116,11 +116,10 @@ statements! {
     INSERT_PARTITION: "insert_partition" => [];
     DROP_PARTITION: "drop_partition" => ["partitions_pkey"];
     ADD_DROPPED: "add_dropped" => ["dropped_pkey"];
-    READ_DROPPED: "read_dropped" => ["dropped_pkey"];
     READ_GOING: "read_going" => [];
     FORGET_PARTITION: "forget_partition" => ["partitions_pkey"];
     READ_SIZES: "read_sizes" => [];
-    READ_DATABASE_SIZE: "read_database_size" => [];
+    READ_TOTALS: "read_totals" => ["dropped_pkey"];
     READ_NEWEST_ROWS: "read_newest_rows" => ["requests_X_row_id_idx"];
     CHECK_ROWS: "check_rows" => ["requests_X_row_id_idx"];
     CHECK_RECORDS: "check_records" => ["records_X_pkey"];

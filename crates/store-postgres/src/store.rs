@@ -44,9 +44,8 @@ impl PostgresStore {
         db::migrate(&mut connection).await?;
         let shared = Arc::new(Shared::new(options, config, clock));
         shared.load_dictionaries(&mut connection).await?;
-        for going in db::all(&mut connection, &sql::READ_GOING, Args::new()).await? {
-            let (day, name): (i64, String) = (column(&going, 0)?, column(&going, 1)?);
-            partition::remove(&mut connection, day, &name).await?;
+        if let Err(why) = partition::remove_dropped(&mut connection).await {
+            tracing::warn!(%why, "the tables of dropped partitions stay for now");
         }
         drop(connection.close().await);
         let mut writer = Writer::new(Arc::clone(&shared));
@@ -64,12 +63,14 @@ impl PostgresStore {
         let writer = self.writer.lock().await.take();
         self.shared.searches.close();
         self.shared.lookups.close();
-        if let Some(mut writer) = writer {
-            let closed = writer.connection().await?.close().await;
-            closed.map_err(|why| error::database("close", &why))?;
-        }
         self.shared.pool.close().await;
-        Ok(())
+        match writer.and_then(Writer::into_connection) {
+            Some(connection) => connection
+                .close()
+                .await
+                .map_err(|why| error::database("close", &why)),
+            None => Ok(()),
+        }
     }
 
     /// Opens a database to look at; writes nothing. Calls that write fail.
@@ -108,23 +109,11 @@ impl PostgresStore {
         }
         Ok(guard)
     }
-
-    /// Totals of everything written since ever.
-    pub(crate) async fn all_books(
-        &self,
-        connection: &mut PgConnection,
-    ) -> Result<Books, StoreError> {
-        let (mut books, _) = dropped(connection).await?;
-        for partition in self.shared.partitions(connection).await? {
-            books.add(partition.books);
-        }
-        Ok(books)
-    }
 }
 
-/// Books and rows of dropped partitions.
-pub(crate) async fn dropped(connection: &mut PgConnection) -> Result<(Books, u64), StoreError> {
-    let row = db::one(connection, &sql::READ_DROPPED, Args::new()).await?;
+/// Totals of everything written since ever, and the rows that retention has dropped; of one moment.
+pub(crate) async fn totals(connection: &mut PgConnection) -> Result<(Books, u64), StoreError> {
+    let row = db::one(connection, &sql::READ_TOTALS, Args::new()).await?;
     let total = |index| Ok::<_, StoreError>(column::<i64>(&row, index)?.cast_unsigned());
     let books = Books {
         stored: total(0)?,

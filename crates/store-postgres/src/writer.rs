@@ -22,11 +22,14 @@ use rustc_hash::FxHashMap;
 use sqlx::{Connection as _, PgConnection, PgTransaction};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How long a decision to leave a request out is kept, in nanoseconds.
 pub(crate) const DECISION_AGE: u64 = HOUR;
 /// Batches of a partition whose changes of roll-ups are in no table yet, at most.
 const BATCHES: i64 = 64;
+/// How long a batch may take. Longer than any lock is waited for.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Partitions whose names are kept in memory.
 const NAMES: usize = 4;
 
@@ -71,19 +74,13 @@ impl Writer {
             return Ok(connection);
         }
         let mut connection = db::connect(&self.shared.options).await?;
-        let name = &self.shared.config.writer;
-        let is_alone: bool =
-            sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended('hoplog ' || $1, 0))")
-                .bind(name)
-                .fetch_one(&mut connection)
-                .await
-                .map_err(|why| error::database("become the writer", &why))?;
-        if !is_alone {
-            return Err(StoreError::Busy(format!(
-                "another process writes to this database as {name:?}"
-            )));
-        }
+        db::become_writer(&mut connection, &self.shared.config.writer).await?;
         Ok(connection)
+    }
+
+    /// The connection, if there is one.
+    pub(crate) fn into_connection(self) -> Option<PgConnection> {
+        self.connection
     }
 
     /// Gives the connection back.
@@ -99,9 +96,9 @@ impl Writer {
             )));
         }
         let was_open = self.connection.is_some();
-        match self.try_write(batch.clone()).await {
+        match in_time(self.try_write(batch.clone())).await {
             // A connection that nobody used for a while may have ended meanwhile.
-            Err(StoreError::Unavailable(_)) if was_open => self.try_write(batch).await,
+            Err(StoreError::Unavailable(_)) if was_open => in_time(self.try_write(batch)).await,
             done => done,
         }
     }
@@ -138,6 +135,9 @@ impl Writer {
         let Some(doubtful) = &self.doubtful else {
             return Ok(());
         };
+        // The session that was to commit may still be at it: this waits for it.
+        let line = Args::new().with(doubtful.day);
+        db::all(connection, &sql::LOCK_PARTITION, line).await?;
         let args = Args::new()
             .with(self.shared.config.writer.as_str())
             .with(doubtful.upto_max)
@@ -239,10 +239,10 @@ impl Writer {
         };
         let written = prepared.written;
         self.insert(&mut transaction, &partition, prepared).await?;
-        if let Err(why) = transaction.commit().await {
-            self.doubtful = Some(doubtful);
-            return Err(error::database("commit", &why));
-        }
+        self.doubtful = Some(doubtful);
+        let committed = transaction.commit().await;
+        committed.map_err(|why| error::database("commit", &why))?;
+        self.doubtful = None;
         self.keep_names(partition.number, names);
         Ok(written)
     }
@@ -349,8 +349,10 @@ impl Writer {
     /// [`hoplog_store::SpanWriter::checkpoint`]. Every commit was durable when it was answered.
     pub(crate) async fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<bool, StoreError> {
         let was_open = self.connection.is_some();
-        match self.try_checkpoint(&checkpoint).await {
-            Err(StoreError::Unavailable(_)) if was_open => self.try_checkpoint(&checkpoint).await,
+        match in_time(self.try_checkpoint(&checkpoint)).await {
+            Err(StoreError::Unavailable(_)) if was_open => {
+                in_time(self.try_checkpoint(&checkpoint)).await
+            }
             done => done,
         }
     }
@@ -369,6 +371,16 @@ impl Writer {
         db::execute(&mut connection, &sql::DELETE_DECISIONS, args).await?;
         self.connection = Some(connection);
         Ok(true)
+    }
+}
+
+/// Gives up on a server that does not answer; with the call goes the connection.
+async fn in_time<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, call).await {
+        Ok(done) => done,
+        Err(_) => Err(StoreError::Unavailable(format!(
+            "PostgreSQL does not answer within {PATIENCE:?}"
+        ))),
     }
 }
 

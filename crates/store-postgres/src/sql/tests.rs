@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 /// Tables that stay small: a line for each partition, collector or dictionary.
 const SMALL: [&str; 4] = ["partitions", "collectors", "dictionaries", "dropped"];
 /// System tables that tell sizes.
-const SYSTEM: [&str; 2] = ["read_sizes", "read_database_size"];
+const SYSTEM: [&str; 1] = ["read_sizes"];
+/// Those that read an index from one end, as far as their limit goes.
+const FROM_THE_END: [&str; 2] = ["read_keys", "read_minute_bounds"];
 
 async fn fill(store: &PostgresStore, batches: u64, start: u64) {
     for batch in 0..batches {
@@ -93,6 +95,19 @@ fn judge(statement: &Statement, plan: &str, name: &str, others: &[String]) -> Ve
         let table = table.split(' ').next().unwrap_or_default();
         if !SMALL.contains(&table) && !SYSTEM.contains(&statement.name) {
             wrong.push(format!("reads all of {table}"));
+        }
+    }
+    let lines: Vec<&str> = plan.lines().collect();
+    for pair in lines
+        .windows(2)
+        .chain(lines.last().map(std::slice::from_ref))
+    {
+        // An index is not there to be read whole.
+        let is_of_it = pair[0].contains(" Scan") && pair[0].contains(&format!("_{name} "))
+            || pair[0].contains(" Scan") && pair[0].ends_with(&format!("_{name}"));
+        let is_bound = pair.get(1).is_some_and(|next| next.contains("Index Cond:"));
+        if is_of_it && !is_bound && !FROM_THE_END.contains(&statement.name) {
+            wrong.push(format!("reads all of an index: {}", pair[0].trim()));
         }
     }
     for other in others {

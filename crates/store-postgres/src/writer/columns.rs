@@ -26,6 +26,8 @@ pub(super) fn inserts(
         inserts.push((&sql::INSERT_PARTS, args));
     }
     if !prepared.decisions.is_empty() {
+        // In one order for all writers: they have no lock in common here.
+        prepared.decisions.sort_unstable_by_key(|(id, ..)| *id);
         let decisions = &prepared.decisions;
         let args = Args::new()
             .with(column(decisions, |(id, ..)| id.as_bytes().as_slice()))

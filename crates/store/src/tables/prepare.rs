@@ -1,5 +1,5 @@
 //! Everything about a batch that needs no database: merging, summaries, packing, search records. Runs
-//! on a thread of its own, before the transaction.
+//! on a thread of its own.
 
 use super::merge::{self, Frames};
 use super::names::{Fresh, Names, key_number};
