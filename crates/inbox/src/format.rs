@@ -48,7 +48,7 @@ const RECORD_BYTES: usize = RECORD_HEADER as usize;
 
 /// What a segment file begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SegmentHeader {
+pub(crate) struct SegmentLineer {
     pub(crate) segment: u32,
     pub(crate) first_sequence: u64,
     pub(crate) start: Totals,
@@ -57,7 +57,7 @@ pub(crate) struct SegmentHeader {
 /// What a segment file's first bytes say.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum HeaderRead {
-    Valid(SegmentHeader),
+    Valid(SegmentLineer),
     /// Not (or not yet) a header: cut short, or damaged.
     Damaged,
     /// Written by a newer version.
@@ -93,9 +93,9 @@ pub(crate) fn segment_number(name: &str) -> Option<u32> {
     if plain { digits.parse().ok() } else { None }
 }
 
-// === impl SegmentHeader ===
+// === impl SegmentLineer ===
 
-impl SegmentHeader {
+impl SegmentLineer {
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
         let mut out = &mut bytes[..12];
@@ -125,7 +125,7 @@ impl SegmentHeader {
         if format > FORMAT {
             return HeaderRead::Newer(format);
         }
-        let header = SegmentHeader {
+        let header = SegmentLineer {
             segment: input.get_u32_le(),
             first_sequence: input.get_u64_le(),
             start: get_totals(&mut input),
@@ -241,13 +241,13 @@ mod tests {
 
     #[test]
     fn headers_come_back_as_they_went() {
-        let header = SegmentHeader {
+        let header = SegmentLineer {
             segment: 3,
             first_sequence: 99,
             start: totals(),
         };
         assert_eq!(
-            SegmentHeader::decode(&header.encode()),
+            SegmentLineer::decode(&header.encode()),
             HeaderRead::Valid(header)
         );
         assert_eq!(RecordHeader::decode(&record().encode(3), 3), Some(record()));
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_is_found() {
-        let segment = SegmentHeader {
+        let segment = SegmentLineer {
             segment: 3,
             first_sequence: 99,
             start: totals(),
@@ -271,7 +271,7 @@ mod tests {
             let mut bytes = segment;
             bytes[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
-                SegmentHeader::decode(&bytes),
+                SegmentLineer::decode(&bytes),
                 HeaderRead::Damaged,
                 "bit {bit}"
             );
@@ -285,17 +285,17 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_told_from_damage() {
-        let mut bytes = SegmentHeader {
+        let mut bytes = SegmentLineer {
             segment: 3,
             first_sequence: 99,
             start: totals(),
         }
         .encode();
         bytes[8..12].copy_from_slice(&2_u32.to_le_bytes());
-        assert_eq!(SegmentHeader::decode(&bytes), HeaderRead::Damaged);
+        assert_eq!(SegmentLineer::decode(&bytes), HeaderRead::Damaged);
         let crc = crc32c::crc32c(&bytes[..12]);
         bytes[12..16].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(SegmentHeader::decode(&bytes), HeaderRead::Newer(2));
+        assert_eq!(SegmentLineer::decode(&bytes), HeaderRead::Newer(2));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use hoplog_model::Position;
 use crate::entry::Totals;
 use crate::error::OpenError;
 use crate::format::{
-    FORMAT, HeaderRead, SEGMENT_HEADER, SegmentHeader, segment_number, segment_path,
+    FORMAT, HeaderRead, SEGMENT_HEADER, SegmentLineer, segment_number, segment_path,
 };
 use crate::scan::{Step, Walk};
 use crate::state::Segment;
@@ -38,7 +38,7 @@ struct Found {
     number: u32,
     path: PathBuf,
     len: u32,
-    header: Option<SegmentHeader>,
+    header: Option<SegmentLineer>,
 }
 
 /// What a scan over a segment file found.
@@ -158,7 +158,7 @@ impl Found {
     fn read(folder: &Path, number: u32) -> Result<Found, OpenError> {
         let path = segment_path(folder, number);
         let (len, bytes) = Found::beginning(&path).map_err(OpenError::io("read", &path))?;
-        let header = match SegmentHeader::decode(&bytes) {
+        let header = match SegmentLineer::decode(&bytes) {
             HeaderRead::Valid(header) if header.segment == number => Some(header),
             HeaderRead::Valid(_) | HeaderRead::Damaged => None,
             HeaderRead::Newer(found) => {

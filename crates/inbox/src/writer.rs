@@ -10,7 +10,7 @@ use hoplog_model::Position;
 
 use crate::disk::SegmentFile;
 use crate::entry::Totals;
-use crate::format::{RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentHeader, segment_path};
+use crate::format::{RECORD_HEADER, RecordHeader, SEGMENT_HEADER, SegmentLineer, segment_path};
 use crate::recover::Mark;
 use crate::shared::{Durable, Failure, Pending, Shared, Work};
 
@@ -193,7 +193,7 @@ impl Writer {
         let End {
             sequence, totals, ..
         } = self.end;
-        let header = SegmentHeader {
+        let header = SegmentLineer {
             segment: number,
             first_sequence: sequence,
             start: totals,

@@ -84,5 +84,15 @@ pub(crate) async fn upkeep(
             Ok(false) => {}
             Err(why) => warn!(%why, "no dictionary could be trained; trying again"),
         }
+        while !stop.is_cancelled() {
+            match store.merge().await {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(why) => {
+                    warn!(%why, "search filters could not be merged; trying again");
+                    break;
+                }
+            }
+        }
     }
 }

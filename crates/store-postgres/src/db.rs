@@ -11,10 +11,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// Steps of the schema, in order.
-const STEPS: &[&str] = &[concat!(
-    include_str!("../../../migrations/postgres/0001_catalogue.sql"),
-    include_str!("../../../migrations/postgres/0001_partition.sql"),
-)];
+const STEPS: &[&str] = &[
+    concat!(
+        include_str!("../../../migrations/postgres/0001_catalogue.sql"),
+        include_str!("../../../migrations/postgres/0001_partition.sql"),
+    ),
+    include_str!("../../../migrations/postgres/0002_partition.sql"),
+];
 /// Key of the advisory lock under which the schema and partitions are made.
 pub(crate) const SCHEMA_LOCK: i64 = 0x686f_706c_6f67;
 /// How long to wait for a connection.
@@ -169,6 +172,15 @@ pub(crate) async fn become_writer(
         ))),
         Err(why) => Err(why),
     }
+}
+
+/// Takes an advisory lock of the session, if nobody has it.
+pub(crate) async fn try_lock(connection: &mut PgConnection, key: i64) -> Result<bool, StoreError> {
+    sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+        .bind(key)
+        .fetch_one(connection)
+        .await
+        .map_err(|why| error::database("try a lock", &why))
 }
 
 /// A column of a row.

@@ -11,6 +11,7 @@ mod config;
 mod db;
 mod error;
 mod maintenance;
+mod merge;
 mod partition;
 mod reader;
 mod rows;

@@ -52,6 +52,13 @@ impl Maintenance for PostgresStore {
         self.shared.load_dictionaries(&mut connection).await
     }
 
+    async fn merge(&self) -> Result<bool, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let runtime = &self.shared.runtime;
+        let done = runtime.spawn(async move { shared.merge_one().await });
+        done.await.map_err(|why| error::task(&why))?
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         self.close_all().await
     }

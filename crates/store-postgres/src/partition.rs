@@ -12,12 +12,14 @@ use sqlx::{Connection as _, PgConnection};
 use std::ops::Range;
 
 /// Tables that are partitioned by day.
-pub(crate) const TABLES: [&str; 10] = [
+pub(crate) const TABLES: [&str; 12] = [
     "requests",
     "parts",
     "segments",
     "records",
     "filters",
+    "merged_keys",
+    "merged",
     "interfaces",
     "keys",
     "rollup_minute",
@@ -57,6 +59,8 @@ pub(crate) struct Partition {
     pub(crate) folded: i64,
     /// Interfaces that have a number.
     pub(crate) interfaces: i64,
+    /// Groups whose filters are merged.
+    pub(crate) merged: Range<i64>,
 }
 
 impl Ranged for Partition {
@@ -70,7 +74,7 @@ pub(crate) async fn read_all(
     connection: &mut PgConnection,
 ) -> Result<(Vec<Partition>, i64), StoreError> {
     let rows = db::all(connection, &sql::READ_PARTITIONS, Args::new()).await?;
-    let newest = rows.first().map_or(Ok(0), |row| column(row, 15))?;
+    let newest = rows.first().map_or(Ok(0), |row| column(row, 17))?;
     let partitions: Result<Vec<_>, _> = rows.iter().map(Partition::read).collect();
     Ok((partitions?, newest))
 }
@@ -93,6 +97,7 @@ impl Partition {
             to: hoplog_store::tables::upper(int(1)?),
             name: column(row, 2)?,
             number: int(14)?,
+            merged: int(15)?..int(16)?,
             newest,
             folded: int(4)?,
             interfaces: int(5)?,

@@ -4,13 +4,13 @@ use crate::db::{self, column};
 use crate::partition::Partition;
 use crate::rows;
 use crate::shared::Shared;
-use crate::sql::{self, Args};
+use crate::sql::{self, Args, Statement};
 use async_trait::async_trait;
 use hoplog_model::{Interface, RowId, UnixNanos};
-use hoplog_store::segment::Damaged;
-use hoplog_store::tables::{key_number, lower, ordered, records, upper};
+use hoplog_store::filter::merged::group_of;
+use hoplog_store::tables::{Asked, lower, ordered, records, upper};
 use hoplog_store::walk::{
-    FilterRow, PackedRow, PartitionBounds, RecordRow, SegmentHead, SegmentSource,
+    FilterRow, PackedRow, PartitionBounds, Probe, RecordRow, SegmentLine, SegmentSource,
 };
 use hoplog_store::{Sort, StoreError};
 use rustc_hash::FxHashSet;
@@ -38,7 +38,7 @@ impl SegmentSource for Source {
         to: UnixNanos,
         below: Option<(u64, i64)>,
         n: usize,
-    ) -> Result<Vec<SegmentHead>, StoreError> {
+    ) -> Result<Vec<(u64, i64)>, StoreError> {
         let statement = match sort {
             Sort::Newest => &sql::READ_SEGMENTS_NEWEST,
             Sort::Slowest => &sql::READ_SEGMENTS_SLOWEST,
@@ -48,21 +48,24 @@ impl SegmentSource for Source {
         });
         let args = Args::new().with(key).with(segment).with(ordered(from));
         let args = args.with(ordered(to)).with(limit(n));
-        let mut connection = self.shared.connection().await?;
-        let rows = db::all(&mut connection, statement.of(self.partition.day()), args).await?;
-        rows.iter().map(segment_head).collect()
+        let rows = self.all(statement, args).await?;
+        rows.iter()
+            .map(|row| Ok((upper(column(row, 0)?), column(row, 1)?)))
+            .collect()
     }
 
-    async fn since(&self, segment: i64, n: usize) -> Result<Vec<SegmentHead>, StoreError> {
+    async fn since(&self, segment: i64, n: usize) -> Result<Vec<i64>, StoreError> {
         let args = Args::new().with(segment).with(limit(n));
-        let mut connection = self.shared.connection().await?;
-        let rows = db::all(
-            &mut connection,
-            sql::READ_SEGMENTS_SINCE.of(self.partition.day()),
-            args,
-        )
-        .await?;
-        rows.iter().map(segment_head).collect()
+        let rows = self.all(&sql::READ_NEWER_SEGMENTS, args).await?;
+        rows.iter().map(|row| column(row, 0)).collect()
+    }
+
+    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        let args = Args::new().with(segments);
+        let rows = self.all(&sql::READ_HEADS, args).await?;
+        rows.iter()
+            .map(|row| Ok((column(row, 0)?, column(row, 1)?)))
+            .collect()
     }
 
     async fn interfaces(&self) -> Result<Arc<Vec<(i64, Interface)>>, StoreError> {
@@ -93,10 +96,7 @@ impl SegmentSource for Source {
         for row in &rows {
             let segment = column(row, 0)?;
             for entry in records::decode(column(row, 1)?) {
-                let entry = entry.map_err(|why| damaged_record(segment, why))?;
-                if wanted.contains(&entry.interface) {
-                    found.push(record(segment, entry)?);
-                }
+                found.extend(RecordRow::read(segment, entry, &wanted)?);
             }
         }
         Ok(found)
@@ -104,19 +104,32 @@ impl SegmentSource for Source {
 
     async fn filters(
         &self,
-        keys: &[String],
+        probes: &[Probe],
         segments: &[i64],
     ) -> Result<Vec<FilterRow>, StoreError> {
-        let numbers: Vec<i64> = keys.iter().map(|key| key_number(key)).collect();
-        let args = Args::new().with(numbers.as_slice()).with(segments);
-        let mut connection = self.shared.connection().await?;
-        let rows = db::all(
-            &mut connection,
-            sql::READ_FILTERS.of(self.partition.day()),
-            args,
-        )
-        .await?;
-        rows.iter().map(|row| filter(row, &numbers)).collect()
+        let mut asked = Asked::new(probes, segments);
+        let merged = &self.partition.merged;
+        let is_single = |segment: &i64| !merged.contains(&group_of(*segment));
+        let single: Vec<i64> = segments.iter().copied().filter(is_single).collect();
+        if !single.is_empty() {
+            let args = Args::new().with(asked.keys()).with(single);
+            for row in self.all(&sql::READ_FILTERS, args).await? {
+                let numbers = (column(&row, 2)?, column(&row, 3)?);
+                asked.take(
+                    column(&row, 0)?,
+                    column(&row, 1)?,
+                    column(&row, 4)?,
+                    numbers,
+                )?;
+            }
+        }
+        // Only now: a group that was merged meanwhile is asked, too.
+        let groups = asked.groups().into_iter();
+        let groups: Vec<i64> = groups.filter(|group| *group >= merged.start).collect();
+        if !groups.is_empty() {
+            self.read_merged(&mut asked, groups).await?;
+        }
+        Ok(asked.finish())
     }
 
     async fn rows(&self, rows: &[RowId]) -> Result<Vec<PackedRow>, StoreError> {
@@ -133,8 +146,8 @@ pub(crate) fn limit(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-pub(crate) fn segment_head(row: &PgRow) -> Result<SegmentHead, StoreError> {
-    Ok(SegmentHead {
+pub(crate) fn segment_line(row: &PgRow) -> Result<SegmentLine, StoreError> {
+    Ok(SegmentLine {
         segment: column(row, 0)?,
         min_start: lower(column(row, 1)?),
         max_start: upper(column(row, 2)?),
@@ -144,33 +157,30 @@ pub(crate) fn segment_head(row: &PgRow) -> Result<SegmentHead, StoreError> {
     })
 }
 
-fn record(segment: i64, entry: records::Entry<'_>) -> Result<RecordRow, StoreError> {
-    let (count, longest) = entry
-        .count_and_longest()
-        .map_err(|why| damaged_record(segment, why))?;
-    let (interface, errors, rows) = (entry.interface, entry.errors, entry.rows.to_vec());
-    Ok(RecordRow {
-        interface,
-        segment,
-        rows,
-        count,
-        errors,
-        longest,
-    })
-}
+impl Source {
+    /// Every row of an answer of the partition's tables.
+    async fn all(&self, statement: &Statement, args: Args) -> Result<Vec<PgRow>, StoreError> {
+        let mut connection = self.shared.connection().await?;
+        db::all(&mut connection, statement.of(self.partition.day()), args).await
+    }
 
-fn damaged_record(segment: i64, why: Damaged) -> StoreError {
-    StoreError::corrupt(format!("records of segment {segment}"), why)
-}
-
-fn filter(row: &PgRow, numbers: &[i64]) -> Result<FilterRow, StoreError> {
-    let number: i64 = column(row, 0)?;
-    let key = numbers.iter().position(|asked| *asked == number);
-    Ok(FilterRow {
-        key: key.ok_or_else(|| StoreError::corrupt("filters key", "not the one asked for"))?,
-        segment: column(row, 1)?,
-        number_min: column(row, 2)?,
-        number_max: column(row, 3)?,
-        filter: column(row, 4)?,
-    })
+    /// Merged filters of these groups, as far as they are merged.
+    async fn read_merged(&self, asked: &mut Asked<'_>, groups: Vec<i64>) -> Result<(), StoreError> {
+        let args = Args::new().with(groups.as_slice()).with(asked.keys());
+        let heads = self.all(&sql::READ_MERGED_HEADS, args).await?;
+        if heads.is_empty() {
+            // Heads and slices come and stay together.
+            return Ok(());
+        }
+        for row in heads {
+            asked.take_head(column(&row, 0)?, column(&row, 1)?, column(&row, 2)?)?;
+        }
+        let (keys, slices): (Vec<i64>, Vec<i64>) = asked.slices().into_iter().unzip();
+        let args = Args::new().with(groups).with(keys).with(slices);
+        for row in self.all(&sql::READ_MERGED, args).await? {
+            let slice = (column(&row, 1)?, column(&row, 2)?);
+            asked.take_slice(column(&row, 0)?, slice, column(&row, 3)?, column(&row, 4)?)?;
+        }
+        Ok(())
+    }
 }

@@ -103,6 +103,10 @@ statements! {
     READ_SEGMENTS_NEWEST: "read_segments_newest" => ["segments_X_max_start_segment_min_start_idx"];
     READ_SEGMENTS_SLOWEST: "read_segments_slowest" => ["segments_X_max_duration_segment_min_start_max_idx"];
     READ_SEGMENTS_SINCE: "read_segments_since" => ["segments_X_pkey"];
+    READ_NEWER_SEGMENTS: "read_newer_segments" => ["segments_X_pkey"];
+    READ_HEADS: "read_heads" => ["segments_X_pkey"];
+    READ_MERGED_HEADS: "read_merged_heads" => ["merged_keys_X_pkey"];
+    READ_MERGED: "read_merged" => ["merged_keys_X_pkey", "merged_X_pkey"];
     READ_INTERFACES: "read_interfaces" => ["interfaces_X_pkey"];
     READ_RECORDS: "read_records" => ["records_X_pkey"];
     READ_FILTERS: "read_filters" => ["filters_X_pkey"];
@@ -113,6 +117,12 @@ statements! {
     READ_MINUTES_OF: "read_minutes_of" => ["rollup_minute_X_pkey"];
     READ_HOURS_OF: "read_hours_of" => ["rollup_hour_X_pkey"];
     // Upkeep and checks.
+    INSERT_MERGED_KEYS: "insert_merged_keys" => [];
+    INSERT_MERGED: "insert_merged" => [];
+    DELETE_FILTERS: "delete_filters" => ["filters_X_pkey"];
+    UPDATE_MERGING: "update_merging" => ["partitions_pkey"];
+    CHECK_MERGED_KEYS: "check_merged_keys" => ["merged_keys_X_pkey"];
+    CHECK_MERGED: "check_merged" => ["merged_X_pkey"];
     INSERT_PARTITION: "insert_partition" => [];
     DROP_PARTITION: "drop_partition" => ["partitions_pkey"];
     ADD_DROPPED: "add_dropped" => ["dropped_pkey"];

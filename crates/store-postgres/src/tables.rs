@@ -5,14 +5,15 @@ use crate::error;
 use crate::partition::Partition;
 use crate::rows;
 use crate::shared::Shared;
-use crate::source::{limit, segment_head};
+use crate::source::{limit, segment_line};
 use crate::sql::{self, Args, Statement};
 use async_trait::async_trait;
 use hoplog_model::{Interface, RowId, Sketch};
 use hoplog_store::StoreError;
+use hoplog_store::filter::merged::{Line, Merged};
 use hoplog_store::rollup::Delta;
 use hoplog_store::tables::{Cell, Columns, Pending, Rollup, Tables, WholeRow};
-use hoplog_store::walk::SegmentHead;
+use hoplog_store::walk::SegmentLine;
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 use std::ops::Range;
@@ -126,7 +127,7 @@ impl Tables for PartitionTables<'_> {
         }
     }
 
-    async fn since(&mut self, segment: i64, n: usize) -> Result<Vec<SegmentHead>, StoreError> {
+    async fn since(&mut self, segment: i64, n: usize) -> Result<Vec<SegmentLine>, StoreError> {
         let args = Args::new().with(segment).with(limit(n));
         let rows = db::all(
             self.connection,
@@ -134,7 +135,7 @@ impl Tables for PartitionTables<'_> {
             args,
         )
         .await?;
-        rows.iter().map(segment_head).collect()
+        rows.iter().map(segment_line).collect()
     }
 
     async fn whole_rows(
@@ -172,10 +173,7 @@ impl Tables for PartitionTables<'_> {
             .collect()
     }
 
-    async fn filters(
-        &mut self,
-        segments: Range<i64>,
-    ) -> Result<Vec<(i64, i64, Vec<u8>)>, StoreError> {
+    async fn filters(&mut self, segments: Range<i64>) -> Result<Vec<Line>, StoreError> {
         let args = Args::new().with(segments.start).with(segments.end);
         let rows = db::all(
             self.connection,
@@ -183,10 +181,35 @@ impl Tables for PartitionTables<'_> {
             args,
         )
         .await?;
-        rows.iter()
-            .map(|row| Ok((column(row, 0)?, column(row, 1)?, column(row, 2)?)))
-            .collect()
+        let line = |row| {
+            Ok(Line {
+                key: column(row, 0)?,
+                segment: column(row, 1)?,
+                number_min: column(row, 2)?,
+                number_max: column(row, 3)?,
+                filter: column(row, 4)?,
+            })
+        };
+        rows.iter().map(line).collect()
     }
+
+    async fn merged(&mut self, group: i64) -> Result<Vec<Merged>, StoreError> {
+        let day = self.partition.day();
+        let args = || Args::new().with(group);
+        let heads = db::all(self.connection, sql::CHECK_MERGED_KEYS.of(day), args());
+        let heads = three(&heads.await?);
+        let slices = db::all(self.connection, sql::CHECK_MERGED.of(day), args());
+        let slices = three(&slices.await?);
+        Merged::gather(heads?, slices?)
+            .map_err(|why| StoreError::corrupt(format!("merged_keys of group {group}"), why))
+    }
+}
+
+/// Rows of two numbers and bytes.
+fn three(rows: &[PgRow]) -> Result<Vec<(i64, i64, Vec<u8>)>, StoreError> {
+    rows.iter()
+        .map(|row| Ok((column(row, 0)?, column(row, 1)?, column(row, 2)?)))
+        .collect()
 }
 
 impl PartitionTables<'_> {

@@ -10,8 +10,10 @@ use sqlx::sqlite::SqliteRow;
 const PIECE: usize = 2_030;
 /// Bytes up to which a search record stands by itself.
 const SMALL: usize = 400;
-/// Pieces that a segment's area can have.
+/// Pieces that a segment's area can have: the first half is for records, the second for filters, which are merged later.
 const PIECES: usize = 1 << 16;
+/// Pieces of one half.
+pub(crate) const HALF: usize = PIECES / 2;
 
 /// Where bytes stand: `start`, `length` and `bytes` of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,33 +29,53 @@ pub(crate) enum Place {
     },
 }
 
-/// The area of a segment being written.
-#[derive(Debug, Default)]
-pub(crate) struct Area(Vec<u8>);
+/// Half of the area of a segment being written.
+#[derive(Debug)]
+pub(crate) struct Area {
+    first: usize,
+    bytes: Vec<u8>,
+}
 
 impl Area {
+    /// The half for records.
+    pub(crate) fn of_records() -> Self {
+        let (first, bytes) = (0, Vec::new());
+        Self { first, bytes }
+    }
+
+    /// The half for filters.
+    pub(crate) fn of_filters() -> Self {
+        let (first, bytes) = (HALF, Vec::new());
+        Self { first, bytes }
+    }
+
     /// Puts bytes into it, if they are not small.
     pub(crate) fn put(&mut self, bytes: Vec<u8>) -> Place {
-        let start = self.0.len();
-        if bytes.len() <= SMALL || start + bytes.len() > PIECE * PIECES {
+        let start = self.bytes.len();
+        if bytes.len() <= SMALL || start + bytes.len() > PIECE * HALF {
             return Place::Here(bytes);
         }
-        self.0.extend_from_slice(&bytes);
+        self.bytes.extend_from_slice(&bytes);
         Place::Area {
-            start,
+            start: self.first * PIECE + start,
             length: bytes.len(),
         }
     }
 
     /// The pieces as rows.
     pub(crate) fn into_rows(self, segment: i64) -> Bulk {
-        let pieces = self.0.chunks(PIECE);
+        let pieces = self.bytes.chunks(PIECE);
         let mut rows = Bulk::new(&sql::AREA, pieces.len());
-        for (piece, n) in pieces.zip(0..) {
+        for (piece, n) in pieces.zip(self.first..) {
             rows.value(number(segment, n)).value(piece.to_vec());
         }
         rows
     }
+}
+
+/// The first piece of a segment's filters.
+pub(crate) fn first_of_filters(segment: i64) -> i64 {
+    number(segment, HALF)
 }
 
 fn number(segment: i64, piece: usize) -> i64 {

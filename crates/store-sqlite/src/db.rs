@@ -23,9 +23,10 @@ pub(crate) const CATALOGUE: &[&str] = &[include_str!(
     "../../../migrations/sqlite/0001_catalogue.sql"
 )];
 /// Steps of a partition's schema, in order.
-pub(crate) const PARTITION: &[&str] = &[include_str!(
-    "../../../migrations/sqlite/0001_partition.sql"
-)];
+pub(crate) const PARTITION: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_partition.sql"),
+    include_str!("../../../migrations/sqlite/0002_partition.sql"),
+];
 
 /// An open database file.
 #[derive(Debug)]

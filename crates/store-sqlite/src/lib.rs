@@ -17,6 +17,7 @@ mod config;
 mod db;
 mod error;
 mod maintenance;
+mod merge;
 mod partition;
 mod reader;
 mod readers;

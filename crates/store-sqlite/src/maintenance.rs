@@ -75,6 +75,10 @@ impl Maintenance for SqliteStore {
         Ok(self.shared.dictionaries.choose(dictionary.id()))
     }
 
+    async fn merge(&self) -> Result<bool, StoreError> {
+        self.merge_one().await
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         self.close_all().await
     }

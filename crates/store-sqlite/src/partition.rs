@@ -32,6 +32,8 @@ pub(crate) struct Partition {
     pending: Mutex<Pending>,
     /// Held while roll-ups are read and pending changes added, so that these do not go into the tables in between.
     pub(crate) answering: RwLock<()>,
+    /// Groups whose filters are merged.
+    merged: Mutex<Range<i64>>,
     dropped: AtomicBool,
 }
 
@@ -94,6 +96,7 @@ impl Partition {
             interfaces: Mutex::default(),
             pending: Mutex::default(),
             answering: RwLock::default(),
+            merged: Mutex::default(),
             dropped: AtomicBool::new(false),
         }
     }
@@ -111,7 +114,20 @@ impl Partition {
         *self.figures_mut() = loaded;
         let pending = rollups::read_pending(connection).await?;
         *self.pending() = pending;
+        let merged = connection.one(&sql::READ_MERGING, Args::new()).await?;
+        self.set_merged(column(&merged, 0)?..column(&merged, 1)?);
         Ok(())
+    }
+
+    /// Groups whose filters are merged; more may be by the time they are read.
+    pub(crate) fn merged(&self) -> Range<i64> {
+        let merged = self.merged.lock();
+        merged.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// These are merged from now on.
+    pub(crate) fn set_merged(&self, merged: Range<i64>) {
+        *self.merged.lock().unwrap_or_else(PoisonError::into_inner) = merged;
     }
 
     fn figures_mut(&self) -> MutexGuard<'_, Figures> {

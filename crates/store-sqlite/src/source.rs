@@ -8,10 +8,10 @@ use crate::rows;
 use crate::sql::{self, Args};
 use async_trait::async_trait;
 use hoplog_model::{Interface, RowId, UnixNanos};
-use hoplog_store::segment::Damaged;
-use hoplog_store::tables::{key_number, records};
+use hoplog_store::filter::merged::{group_of, segments_of};
+use hoplog_store::tables::{Asked, records};
 use hoplog_store::walk::{
-    FilterRow, PackedRow, PartitionBounds, RecordRow, SegmentHead, SegmentSource,
+    FilterRow, PackedRow, PartitionBounds, Probe, RecordRow, SegmentLine, SegmentSource,
 };
 use hoplog_store::{Sort, StoreError};
 use rustc_hash::FxHashSet;
@@ -50,7 +50,7 @@ impl SegmentSource for Source {
         to: UnixNanos,
         below: Option<(u64, i64)>,
         n: usize,
-    ) -> Result<Vec<SegmentHead>, StoreError> {
+    ) -> Result<Vec<(u64, i64)>, StoreError> {
         let statement = match sort {
             Sort::Newest => &sql::READ_SEGMENTS_NEWEST,
             Sort::Slowest => &sql::READ_SEGMENTS_SLOWEST,
@@ -61,14 +61,28 @@ impl SegmentSource for Source {
         let args = Args::new().with(key).with(segment).with(sql::ordered(from));
         let args = args.with(sql::ordered(to)).with(limit(n));
         let rows = reading!(self, connection, connection.all(statement, args).await?);
-        rows.iter().map(segment_head).collect()
+        rows.iter()
+            .map(|row| Ok((sql::upper(column(row, 0)?), column(row, 1)?)))
+            .collect()
     }
 
-    async fn since(&self, segment: i64, n: usize) -> Result<Vec<SegmentHead>, StoreError> {
+    async fn since(&self, segment: i64, n: usize) -> Result<Vec<i64>, StoreError> {
         let args = Args::new().with(segment).with(limit(n));
-        let statement = &sql::READ_SEGMENTS_SINCE;
+        let statement = &sql::READ_NEWER_SEGMENTS;
         let rows = reading!(self, connection, connection.all(statement, args).await?);
-        rows.iter().map(segment_head).collect()
+        rows.iter().map(|row| column(row, 0)).collect()
+    }
+
+    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        let args = Args::new().with(sql::json(segments.iter().copied()));
+        let rows = reading!(
+            self,
+            connection,
+            connection.all(&sql::READ_HEADS, args).await?
+        );
+        rows.iter()
+            .map(|row| Ok((column(row, 0)?, column(row, 1)?)))
+            .collect()
     }
 
     async fn interfaces(&self) -> Result<Arc<Vec<(i64, Interface)>>, StoreError> {
@@ -103,10 +117,7 @@ impl SegmentSource for Source {
         for (row, bytes) in rows.iter().zip(bytes) {
             let segment = column(row, 1)?;
             for entry in records::decode(&bytes) {
-                let entry = entry.map_err(|why| damaged_record(segment, why))?;
-                if wanted.contains(&entry.interface) {
-                    records.push(record(segment, entry)?);
-                }
+                records.extend(RecordRow::read(segment, entry, &wanted)?);
             }
         }
         Ok(records)
@@ -114,21 +125,30 @@ impl SegmentSource for Source {
 
     async fn filters(
         &self,
-        keys: &[String],
+        probes: &[Probe],
         segments: &[i64],
     ) -> Result<Vec<FilterRow>, StoreError> {
-        let numbers: Vec<i64> = keys.iter().map(|key| key_number(key)).collect();
-        let args = Args::new().with(sql::json(segments.iter().copied()));
-        let args = args.with(sql::json(numbers.iter().copied()));
-        let (rows, bytes) = reading!(self, connection, {
-            let rows = connection.all(&sql::READ_FILTERS, args).await?;
-            let bytes = read_places(connection, &rows).await?;
-            (rows, bytes)
+        let mut asked = Asked::new(probes, segments);
+        let merged = self.partition.merged();
+        let is_single = |segment: &i64| !merged.contains(&group_of(*segment));
+        let single = segments.iter().copied().filter(is_single);
+        let single: Vec<i64> = single.collect();
+        reading!(self, connection, {
+            if !single.is_empty() {
+                read_single(connection, &mut asked, single).await?;
+            }
+            // Only now: a group that was merged meanwhile is asked, too.
+            let newest = self.partition.figures().newest;
+            let groups = asked.groups().into_iter();
+            let groups = groups.filter(|group| *group >= merged.start);
+            let groups: Vec<i64> = groups
+                .filter(|group| segments_of(*group).end <= newest + 1)
+                .collect();
+            if !groups.is_empty() {
+                read_merged(connection, &mut asked, groups).await?;
+            }
         });
-        rows.iter()
-            .zip(bytes)
-            .map(|(row, bytes)| filter(row, bytes, &numbers))
-            .collect()
+        Ok(asked.finish())
     }
 
     async fn rows(&self, rows: &[RowId]) -> Result<Vec<PackedRow>, StoreError> {
@@ -146,8 +166,8 @@ fn limit(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-pub(crate) fn segment_head(row: &SqliteRow) -> Result<SegmentHead, StoreError> {
-    Ok(SegmentHead {
+pub(crate) fn segment_line(row: &SqliteRow) -> Result<SegmentLine, StoreError> {
+    Ok(SegmentLine {
         segment: column(row, 0)?,
         min_start: sql::lower(column(row, 1)?),
         max_start: sql::upper(column(row, 2)?),
@@ -167,33 +187,41 @@ pub(crate) async fn read_places(
     area::read(connection, places?).await
 }
 
-fn record(segment: i64, entry: records::Entry<'_>) -> Result<RecordRow, StoreError> {
-    let (count, longest) = entry
-        .count_and_longest()
-        .map_err(|why| damaged_record(segment, why))?;
-    let (interface, errors, rows) = (entry.interface, entry.errors, entry.rows.to_vec());
-    Ok(RecordRow {
-        interface,
-        segment,
-        rows,
-        count,
-        errors,
-        longest,
-    })
+/// Filters of segments whose groups are not merged.
+async fn read_single(
+    connection: &mut Connection,
+    asked: &mut Asked<'_>,
+    segments: Vec<i64>,
+) -> Result<(), StoreError> {
+    let args = Args::new().with(sql::json(segments));
+    let args = args.with(sql::json(asked.keys().iter().copied()));
+    let rows = connection.all(&sql::READ_FILTERS, args).await?;
+    let filters = read_places(connection, &rows).await?;
+    for (row, filter) in rows.iter().zip(filters) {
+        let numbers = (column(row, 5)?, column(row, 6)?);
+        asked.take(column(row, 0)?, column(row, 1)?, &filter, numbers)?;
+    }
+    Ok(())
 }
 
-fn damaged_record(segment: i64, why: Damaged) -> StoreError {
-    StoreError::corrupt(format!("records of segment {segment}"), why)
-}
-
-fn filter(row: &SqliteRow, filter: Vec<u8>, numbers: &[i64]) -> Result<FilterRow, StoreError> {
-    let number: i64 = column(row, 0)?;
-    let key = numbers.iter().position(|asked| *asked == number);
-    Ok(FilterRow {
-        key: key.ok_or_else(|| StoreError::corrupt("filters key", "not the one asked for"))?,
-        segment: column(row, 1)?,
-        filter,
-        number_min: column(row, 5)?,
-        number_max: column(row, 6)?,
-    })
+/// Merged filters of these groups, as far as they are merged.
+async fn read_merged(
+    connection: &mut Connection,
+    asked: &mut Asked<'_>,
+    groups: Vec<i64>,
+) -> Result<(), StoreError> {
+    let groups = sql::json(groups);
+    let args = Args::new().with(groups.as_str());
+    let args = args.with(sql::json(asked.keys().iter().copied()));
+    for row in connection.all(&sql::READ_MERGED_HEADS, args).await? {
+        asked.take_head(column(&row, 0)?, column(&row, 1)?, column(&row, 2)?)?;
+    }
+    let args = Args::new()
+        .with(groups)
+        .with(sql::json_pairs(asked.slices()));
+    for row in connection.all(&sql::READ_MERGED, args).await? {
+        let slice = (column(&row, 1)?, column(&row, 2)?);
+        asked.take_slice(column(&row, 0)?, slice, column(&row, 3)?, column(&row, 4)?)?;
+    }
+    Ok(())
 }

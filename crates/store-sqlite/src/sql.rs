@@ -68,11 +68,18 @@ statements! {
     READ_ROWS: partition "read_rows" => ["SEARCH r USING INTEGER PRIMARY KEY (rowid=?)"];
     READ_PARTS: partition "read_parts" => ["SEARCH parts USING INDEX sqlite_autoindex_parts_1 (trace_id=? AND n<?)"];
     READ_NEWEST_ROWS: partition "read_newest_rows" => ["SEARCH requests USING INTEGER PRIMARY KEY (rowid>?)"];
-    READ_SEGMENTS_NEWEST: partition "read_segments_newest" => ["SEARCH segments USING INDEX segments_newest (max_start>? AND max_start<?)"];
-    READ_SEGMENTS_SLOWEST: partition "read_segments_slowest" => ["SEARCH segments USING INDEX segments_slowest (max_duration<?)"];
+    READ_SEGMENTS_NEWEST: partition "read_segments_newest" => ["SEARCH segments USING COVERING INDEX segments_newest (max_start>? AND max_start<?)"];
+    READ_SEGMENTS_SLOWEST: partition "read_segments_slowest" => ["SEARCH segments USING COVERING INDEX segments_slowest (max_duration<?)"];
+    READ_NEWER_SEGMENTS: partition "read_newer_segments" => ["SEARCH segments USING INTEGER PRIMARY KEY (rowid>?)"];
+    READ_HEADS: partition "read_heads" => ["SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"];
     READ_SEGMENTS_SINCE: partition "read_segments_since" => ["SEARCH segments USING INTEGER PRIMARY KEY (rowid>?)"];
     READ_RECORDS: partition "read_records" => ["SEARCH r USING PRIMARY KEY (bin=? AND service=? AND segment=?)"];
     READ_FILTERS: partition "read_filters" => ["SEARCH f USING PRIMARY KEY (bin=? AND key=? AND segment=?)"];
+    READ_MERGED_HEADS: partition "read_merged_heads" => ["SEARCH m USING PRIMARY KEY (grp=? AND key=?)"];
+    READ_MERGED: partition "read_merged" => [
+        "SEARCH k USING PRIMARY KEY (grp=? AND key=?)",
+        "SEARCH m USING PRIMARY KEY (grp=? AND key=? AND slice=?)",
+    ];
     READ_AREA: partition "read_area" => ["SEARCH a USING INTEGER PRIMARY KEY (rowid=?)"];
     READ_MINUTE_BOUNDS: partition "read_minute_bounds" => [];
     READ_MINUTES: partition "read_minutes" => ["SEARCH rollup_minute USING PRIMARY KEY (at>? AND at<?)"];
@@ -87,10 +94,20 @@ statements! {
         "SEARCH r USING PRIMARY KEY (at>? AND at<?)",
         "SEARCH r USING PRIMARY KEY (at=? AND interface=?)",
     ];
+    // Filters are merged.
+    READ_MERGING: partition "read_merging" => ["SEARCH merging USING INTEGER PRIMARY KEY (rowid=?)"];
+    UPDATE_MERGING: partition "update_merging" => ["SEARCH merging USING INTEGER PRIMARY KEY (rowid=?)"];
+    DELETE_FILTERS: partition "delete_filters" => ["SEARCH filters USING PRIMARY KEY (bin>? AND bin<?)"];
+    DELETE_AREA: partition "delete_area" => [
+        "SEARCH area USING INTEGER PRIMARY KEY (rowid=?)",
+        "SEARCH a USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+    ];
     // What a check reads.
     CHECK_ROWS: partition "check_rows" => ["SEARCH requests USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"];
     CHECK_RECORDS: partition "check_records" => ["SEARCH records USING PRIMARY KEY (bin=?)"];
     CHECK_FILTERS: partition "check_filters" => ["SEARCH filters USING PRIMARY KEY (bin=?)"];
+    CHECK_MERGED_KEYS: partition "check_merged_keys" => ["SEARCH merged_keys USING PRIMARY KEY (grp=?)"];
+    CHECK_MERGED: partition "check_merged" => ["SEARCH merged USING PRIMARY KEY (grp=?)"];
     // The catalogue.
     READ_PARTITIONS: catalogue "read_partitions" => [];
     INSERT_PARTITION: catalogue "insert_partition" => [];
@@ -135,6 +152,8 @@ inserts! {
     RECORDS: 6 "INSERT INTO records (bin, service, segment, start, length, bytes)";
     FILTERS: 9 "INSERT INTO filters (bin, key, segment, value_count, number_min, number_max, start, length, bytes)";
     AREA: 2 "INSERT INTO area (piece, bytes)";
+    MERGED_KEYS: 4 "INSERT INTO merged_keys (grp, key, shift, head)";
+    MERGED: 4 "INSERT INTO merged (grp, key, slice, bytes)";
     INTERFACES: 4 "INSERT INTO interfaces (id, service, kind, name)";
     KEYS: 1 "INSERT INTO keys (key)";
     MINUTES: 7 "INSERT OR REPLACE INTO rollup_minute (at, interface, count, errors, sum, left_out, sketch)";

@@ -2,15 +2,16 @@
 
 use crate::db::{Connection, column};
 use crate::partition::Partition;
-use crate::source::{read_places, segment_head};
+use crate::source::{read_places, segment_line};
 use crate::sql::{self, Args, Statement};
 use crate::{rollups, rows};
 use async_trait::async_trait;
 use hoplog_model::{Flags, Interface, RowId};
 use hoplog_store::StoreError;
+use hoplog_store::filter::merged::{Line, Merged};
 use hoplog_store::rollup::Delta;
 use hoplog_store::tables::{Cell, Columns, Rollup, Stored, Tables, WholeRow, check32_of, trace_id};
-use hoplog_store::walk::{PackedRow, SegmentHead};
+use hoplog_store::walk::{PackedRow, SegmentLine};
 use sqlx::sqlite::SqliteRow;
 use std::ops::Range;
 use std::sync::Arc;
@@ -61,12 +62,12 @@ impl Tables for PartitionTables<'_> {
         }
     }
 
-    async fn since(&mut self, segment: i64, n: usize) -> Result<Vec<SegmentHead>, StoreError> {
+    async fn since(&mut self, segment: i64, n: usize) -> Result<Vec<SegmentLine>, StoreError> {
         let args = Args::new()
             .with(segment)
             .with(i64::try_from(n).unwrap_or(i64::MAX));
         let rows = self.connection.all(&sql::READ_SEGMENTS_SINCE, args).await?;
-        rows.iter().map(segment_head).collect()
+        rows.iter().map(segment_line).collect()
     }
 
     async fn whole_rows(
@@ -93,16 +94,36 @@ impl Tables for PartitionTables<'_> {
         Ok(records)
     }
 
-    async fn filters(
-        &mut self,
-        segments: Range<i64>,
-    ) -> Result<Vec<(i64, i64, Vec<u8>)>, StoreError> {
+    async fn filters(&mut self, segments: Range<i64>) -> Result<Vec<Line>, StoreError> {
         let mut filters = Vec::new();
-        for (row, bytes) in self.search_rows(&sql::CHECK_FILTERS, segments).await? {
-            filters.push((column(&row, 0)?, column(&row, 1)?, bytes));
+        for (row, filter) in self.search_rows(&sql::CHECK_FILTERS, segments).await? {
+            filters.push(Line {
+                key: column(&row, 0)?,
+                segment: column(&row, 1)?,
+                number_min: column(&row, 5)?,
+                number_max: column(&row, 6)?,
+                filter,
+            });
         }
         Ok(filters)
     }
+
+    async fn merged(&mut self, group: i64) -> Result<Vec<Merged>, StoreError> {
+        let args = || Args::new().with(group);
+        let heads = self.connection.all(&sql::CHECK_MERGED_KEYS, args());
+        let heads = three(&heads.await?);
+        let slices = self.connection.all(&sql::CHECK_MERGED, args());
+        let slices = three(&slices.await?);
+        Merged::gather(heads?, slices?)
+            .map_err(|why| StoreError::corrupt(format!("merged_keys of group {group}"), why))
+    }
+}
+
+/// Rows of two numbers and bytes.
+fn three(rows: &[SqliteRow]) -> Result<Vec<(i64, i64, Vec<u8>)>, StoreError> {
+    rows.iter()
+        .map(|row| Ok((column(row, 0)?, column(row, 1)?, column(row, 2)?)))
+        .collect()
 }
 
 impl PartitionTables<'_> {

@@ -16,6 +16,7 @@ use crate::{db, error};
 use file::PartitionFile;
 use hoplog_model::times::HOUR;
 use hoplog_model::{Position, RowId, TraceId, UnixNanos};
+use hoplog_store::filter::merged::Merged;
 use hoplog_store::pack::Dictionary;
 use hoplog_store::segment::ROWS_MAX;
 use hoplog_store::tables::place::new_range;
@@ -205,6 +206,26 @@ impl Writer {
     /// What was recorded last.
     pub(crate) async fn recorded(&mut self) -> Result<Checkpoint, StoreError> {
         self.catalogue.checkpoint().await
+    }
+
+    /// Puts merged filters in the place of those of the group's segments. From `from` on all groups are merged.
+    pub(crate) async fn write_merged(
+        &mut self,
+        partition: &Arc<Partition>,
+        from: i64,
+        group: i64,
+        keys: Vec<Merged>,
+    ) -> Result<(), StoreError> {
+        if partition.is_dropped() {
+            return Ok(());
+        }
+        let mut file = self.take_file(partition).await?;
+        file.put_merged(from, group, keys).await?;
+        if self.unsynced.iter().all(|one| one.name != partition.name) {
+            self.unsynced.push(Arc::clone(partition));
+        }
+        self.keep_file(file).await;
+        Ok(())
     }
 
     /// Puts a dictionary into the partition it was trained on.

@@ -8,6 +8,7 @@
 pub mod build;
 pub mod figures;
 pub mod generated;
+pub mod merging;
 pub mod paging;
 pub mod policies;
 pub mod searching;
@@ -181,6 +182,7 @@ macro_rules! conformance {
             figures::stats_are_of_whole_minutes
             figures::stats_follow_a_span_that_gave_way
             figures::a_step_that_is_no_whole_minute_is_refused
+            merging::merging_changes_no_answer
             paging::pages_neither_repeat_nor_skip
             paging::new_requests_do_not_disturb_the_pages_after_a_cursor
             paging::slowest_first_is_by_duration
@@ -260,8 +262,9 @@ macro_rules! conformance {
 #[cfg(test)]
 mod tests {
     const MACRO: &str = include_str!("conformance.rs");
-    const MODULES: [(&str, &str); 6] = [
+    const MODULES: [(&str, &str); 7] = [
         ("figures", include_str!("conformance/figures.rs")),
+        ("merging", include_str!("conformance/merging.rs")),
         ("paging", include_str!("conformance/paging.rs")),
         ("policies", include_str!("conformance/policies.rs")),
         ("searching", include_str!("conformance/searching.rs")),

@@ -320,6 +320,11 @@ impl Maintenance for MemoryStore {
         Ok(false)
     }
 
+    async fn merge(&self) -> Result<bool, StoreError> {
+        // It has no filters.
+        Ok(false)
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
     }

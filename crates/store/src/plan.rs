@@ -11,10 +11,12 @@ mod known;
 pub(crate) use facts::{Facts, KnownRecord};
 pub(crate) use known::Filters;
 
-use crate::segment::{Damaged, OTHER, RowSet, SPAN_ID, TRACE_ID};
-use crate::{HopExpr, HopTest, RequestExpr, RequestTest};
+use crate::segment::{OTHER, RowSet, SPAN_ID, TRACE_ID, value_hash};
+use crate::walk::Probe;
+use crate::{HopExpr, HopTest, RequestExpr, RequestTest, ValueMatch};
 use hop::{Seen, Tri};
 use hoplog_model::Interface;
+use std::sync::Arc;
 
 /// Most interfaces whose records are asked for at once; beyond, records are not used.
 const INTERFACES_MAX: usize = 2_000;
@@ -24,7 +26,7 @@ const INTERFACES_MAX: usize = 2_000;
 pub(crate) struct Plan {
     root: Node,
     sites: Vec<Site>,
-    keys: Vec<String>,
+    probes: Arc<Vec<Probe>>,
 }
 
 #[derive(Debug)]
@@ -71,18 +73,22 @@ impl Plan {
         let mut plan = Self {
             root: Node::And(Vec::new()),
             sites: Vec::new(),
-            keys: Vec::new(),
+            probes: Arc::default(),
         };
         plan.root = plan.node(expr);
-        if !plan.keys.is_empty() {
-            plan.add_key(OTHER);
-        }
+        let keys: Vec<u64> = plan
+            .probes
+            .iter()
+            .map(|probe| value_hash(probe.key.as_bytes()))
+            .collect();
+        keys.into_iter()
+            .for_each(|hash| plan.probe(OTHER, Some(hash)));
         plan
     }
 
-    /// Keys whose filters can say something.
-    pub(crate) fn keys(&self) -> &[String] {
-        &self.keys
+    /// What filters can say something about.
+    pub(crate) fn probes(&self) -> &Arc<Vec<Probe>> {
+        &self.probes
     }
 
     /// Whether interfaces matter.
@@ -121,10 +127,8 @@ impl Plan {
 
     fn test(&mut self, test: &RequestTest) -> Node {
         match test {
-            RequestTest::Trace(_) => self.add_key(TRACE_ID),
-            RequestTest::RootAttribute { keys, .. } => {
-                keys.iter().for_each(|key| self.add_key(key));
-            }
+            RequestTest::Trace(id) => self.probe(TRACE_ID, Some(value_hash(id.as_bytes()))),
+            RequestTest::RootAttribute { keys, value } => self.probe_value(keys, value),
             _ => {}
         }
         Node::Test(test.clone())
@@ -134,9 +138,12 @@ impl Plan {
         let mut counts = false;
         for_each_test(&expr, &mut |test| match test {
             HopTest::Status(_) | HopTest::Duration(_) | HopTest::SelfTime(_) => counts = true,
-            HopTest::Attribute { keys, .. } => keys.iter().for_each(|key| self.add_key(key)),
-            HopTest::Exception(_) => hop::EXCEPTION_KEYS.iter().for_each(|key| self.add_key(key)),
-            HopTest::SpanId(_) => self.add_key(SPAN_ID),
+            HopTest::Attribute { keys, value } => self.probe_value(keys, value),
+            HopTest::Exception(text) => {
+                let keys = hop::EXCEPTION_KEYS.map(ToOwned::to_owned);
+                self.probe_value(&keys, &ValueMatch::Text(text.clone()));
+            }
+            HopTest::SpanId(id) => self.probe(SPAN_ID, Some(value_hash(id.as_bytes()))),
             HopTest::Service(_) | HopTest::Name(_) | HopTest::Kind(_) | HopTest::Text(_) => {}
         });
         self.sites.push(Site {
@@ -147,10 +154,23 @@ impl Plan {
         Node::Site(self.sites.len() - 1)
     }
 
-    fn add_key(&mut self, key: &str) {
-        if !self.keys.iter().any(|known| known == key) {
-            self.keys.push(key.to_owned());
-        }
+    fn probe_value(&mut self, keys: &[String], value: &ValueMatch) {
+        let hash = known::only_hash(value);
+        keys.iter().for_each(|key| self.probe(key, hash));
+    }
+
+    fn probe(&mut self, key: &str, hash: Option<u64>) {
+        let probes = Arc::make_mut(&mut self.probes);
+        let place = probes.iter().position(|probe| probe.key == key);
+        let place = place.unwrap_or_else(|| {
+            probes.push(Probe {
+                key: key.to_owned(),
+                hashes: Vec::new(),
+            });
+            probes.len() - 1
+        });
+        let hashes = &mut probes[place].hashes;
+        hashes.extend(hash.filter(|hash| !hashes.contains(hash)));
     }
 
     /// Which of a partition's interfaces matter.
@@ -161,7 +181,7 @@ impl Plan {
             possible: Vec::with_capacity(self.sites.len()),
         };
         for site in &self.sites {
-            let fits = |interface| Seen::interface(interface).asks(&site.expr) != Ok(Tri::No);
+            let fits = |interface| Seen::interface(interface).asks(&site.expr) != Tri::No;
             let fitting: Vec<i64> = all
                 .iter()
                 .filter(|(_, interface)| fits(interface))
@@ -186,57 +206,41 @@ impl Plan {
         possible(&self.root, interfaces) != Tri::No
     }
 
-    /// Whether any row of a segment with these filters may match.
-    pub(crate) fn may_hold(&self, filters: &Filters) -> Result<bool, Damaged> {
-        Ok(self.by_filters(&self.root, filters)? != Tri::No)
+    /// The rows of a segment with these filters that may match.
+    pub(crate) fn may_hold(&self, filters: &Filters) -> RowSet {
+        self.by_filters(&self.root, filters)
     }
 
-    fn by_filters(&self, node: &Node, filters: &Filters) -> Result<Tri, Damaged> {
+    fn by_filters(&self, node: &Node, filters: &Filters) -> RowSet {
         match node {
-            Node::And(nodes) => nodes.iter().try_fold(Tri::Yes, |tri, node| {
-                Ok(tri.min(self.by_filters(node, filters)?))
+            Node::And(nodes) => nodes.iter().fold(RowSet::all(), |rows, node| {
+                rows.and(&self.by_filters(node, filters))
             }),
-            Node::Or(nodes) => nodes.iter().try_fold(Tri::No, |tri, node| {
-                Ok(tri.max(self.by_filters(node, filters)?))
+            Node::Or(nodes) => nodes.iter().fold(RowSet::new(), |rows, node| {
+                rows.or(&self.by_filters(node, filters))
             }),
-            Node::Not(node) => Ok(self.by_filters(node, filters)?.not()),
+            // That a row may have a value does not say that it has it.
+            Node::Not(_) => RowSet::all(),
             Node::Test(test) => facts::by_filters(test, filters),
-            Node::Site(index) => {
-                let filters = Some(filters);
-                let seen = Seen {
-                    filters,
-                    ..Seen::default()
-                };
-                // Of spans, not of rows: that each span fulfils it says nothing where there are none.
-                Ok(seen.asks(&self.sites[*index].expr)?.min(Tri::Perhaps))
-            }
+            Node::Site(index) => filters.rows(&self.sites[*index].expr, &Seen::default()),
         }
     }
 
     /// The rows that may match, by what is known so far.
-    pub(crate) fn candidates(
-        &self,
-        facts: &Facts<'_>,
-        interfaces: &Interfaces,
-    ) -> Result<RowSet, Damaged> {
-        Ok(self.verdict(&self.root, facts, interfaces)?.may)
+    pub(crate) fn candidates(&self, facts: &Facts<'_>, interfaces: &Interfaces) -> RowSet {
+        self.verdict(&self.root, facts, interfaces).may
     }
 
-    fn verdict(
-        &self,
-        node: &Node,
-        facts: &Facts<'_>,
-        interfaces: &Interfaces,
-    ) -> Result<Verdict, Damaged> {
+    fn verdict(&self, node: &Node, facts: &Facts<'_>, interfaces: &Interfaces) -> Verdict {
         let all = facts.rows();
-        Ok(match node {
+        match node {
             Node::And(nodes) => {
                 let mut both = Verdict {
                     may: all,
                     does: all,
                 };
                 for node in nodes {
-                    let one = self.verdict(node, facts, interfaces)?;
+                    let one = self.verdict(node, facts, interfaces);
                     both = Verdict {
                         may: both.may.and(&one.may),
                         does: both.does.and(&one.does),
@@ -250,7 +254,7 @@ impl Plan {
                     does: RowSet::new(),
                 };
                 for node in nodes {
-                    let one = self.verdict(node, facts, interfaces)?;
+                    let one = self.verdict(node, facts, interfaces);
                     any = Verdict {
                         may: any.may.or(&one.may),
                         does: any.does.or(&one.does),
@@ -259,13 +263,13 @@ impl Plan {
                 any
             }
             Node::Not(node) => {
-                let one = self.verdict(node, facts, interfaces)?;
+                let one = self.verdict(node, facts, interfaces);
                 Verdict {
                     may: all.without(&one.does),
                     does: all.without(&one.may),
                 }
             }
-            Node::Test(test) => facts.test(test)?,
+            Node::Test(test) => facts.test(test),
             Node::Site(index) => {
                 let site = &self.sites[*index];
                 let by_record = interfaces
@@ -273,9 +277,9 @@ impl Plan {
                     .get(*index)
                     .copied()
                     .unwrap_or_default();
-                facts.site(&site.expr, site.any_span, by_record)?
+                facts.site(&site.expr, site.any_span, by_record)
             }
-        })
+        }
     }
 }
 

@@ -90,7 +90,7 @@ pub struct KeyFilter {
     pub key: String,
     /// Distinct values.
     pub values: u32,
-    /// Their hashes: [`crate::filter::contains`].
+    /// Which rows may have them: [`crate::filter::rows`].
     pub filter: Vec<u8>,
     /// Least of the values that are or read as numbers; none if none does.
     pub number_min: Option<f64>,

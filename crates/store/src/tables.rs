@@ -5,6 +5,7 @@
 //! rows; on the way out a partition's [`Tables`] feed [`Sums`] and [`check`](check()).
 
 mod check;
+mod filters;
 mod learn;
 mod merge;
 mod names;
@@ -18,6 +19,7 @@ mod stats;
 mod stored;
 
 pub use check::{Checked, check};
+pub use filters::Asked;
 pub use learn::{ROWS_LEAST, SAMPLES, learn};
 pub use names::{Fresh, INTERFACES_MAX, KEYS_MAX, Names, key_number};
 pub use numbers::{bits, lower, ordered, upper};
@@ -28,8 +30,9 @@ pub use stats::{Rollup, Sums};
 pub use stored::{Columns, Stored, WholeRow, check32_of, join, trace_id};
 
 use crate::StoreError;
+use crate::filter::merged::{Line, Merged};
 use crate::rollup::Delta;
-use crate::walk::SegmentHead;
+use crate::walk::SegmentLine;
 use async_trait::async_trait;
 use hoplog_model::Interface;
 use std::ops::Range;
@@ -57,7 +60,7 @@ pub trait Tables: Send {
     fn pending(&self, each: &mut dyn FnMut((i64, i64), &Delta));
 
     /// Segments with a greater number, ascending, at most `n`.
-    async fn since(&mut self, segment: i64, n: usize) -> Result<Vec<SegmentHead>, StoreError>;
+    async fn since(&mut self, segment: i64, n: usize) -> Result<Vec<SegmentLine>, StoreError>;
 
     /// The rows that a segment wrote and that are still there, with all columns. A row that cannot be read is an
     /// error of its own.
@@ -69,9 +72,9 @@ pub trait Tables: Send {
     /// The search records of these segments: segment, and [`records`] by service.
     async fn records(&mut self, segments: Range<i64>) -> Result<Vec<(i64, Vec<u8>)>, StoreError>;
 
-    /// The filters of these segments: [`key_number`], segment, and the filter.
-    async fn filters(
-        &mut self,
-        segments: Range<i64>,
-    ) -> Result<Vec<(i64, i64, Vec<u8>)>, StoreError>;
+    /// The filters of these segments that are not merged.
+    async fn filters(&mut self, segments: Range<i64>) -> Result<Vec<Line>, StoreError>;
+
+    /// The merged filters of a group: all of them, or none.
+    async fn merged(&mut self, group: i64) -> Result<Vec<Merged>, StoreError>;
 }

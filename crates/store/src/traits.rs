@@ -136,6 +136,10 @@ pub trait Maintenance: Debug + Send + Sync {
     /// Trains and installs a better dictionary when there is enough to learn from. True if one was installed.
     async fn train(&self) -> Result<bool, StoreError>;
 
+    /// Merges the filters of a group of segments, if one is complete and not merged yet: the same answers from fewer
+    /// pages. True if there may be another one.
+    async fn merge(&self) -> Result<bool, StoreError>;
+
     /// Closes everything; later calls fail. A store that is dropped without this loses nothing.
     async fn close(&self) -> Result<(), StoreError>;
 

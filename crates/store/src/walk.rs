@@ -10,11 +10,14 @@ mod partition;
 mod progress;
 
 use crate::pack::{Dictionaries, Unpacker};
+use crate::segment::{Damaged, RowSet};
+use crate::tables::records;
 use crate::{Filed, Page, Search, Sort, StoreError, StoredRequest, summarize};
 use async_trait::async_trait;
 use hoplog_model::{Clock, Flags, Interface, RowId, TraceId, UnixNanos};
 use hoplog_otlp::SpanSet;
 use progress::Walk;
+use rustc_hash::FxHashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -36,7 +39,7 @@ pub struct PartitionBounds {
 
 /// A segment's line in its partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SegmentHead {
+pub struct SegmentLine {
     /// Its number.
     pub segment: i64,
     /// Least start of its rows.
@@ -49,6 +52,42 @@ pub struct SegmentHead {
     pub max_duration: u64,
     /// [`crate::segment::Segment::heads`].
     pub heads: Vec<u8>,
+}
+
+impl RecordRow {
+    /// An entry of a segment's records, if its interface is wanted.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if it is none.
+    pub fn read(
+        segment: i64,
+        entry: Result<records::Entry<'_>, Damaged>,
+        wanted: &FxHashSet<i64>,
+    ) -> Result<Option<Self>, StoreError> {
+        let damaged = |why| StoreError::corrupt(format!("records of segment {segment}"), why);
+        let entry = entry.map_err(damaged)?;
+        if !wanted.contains(&entry.interface) {
+            return Ok(None);
+        }
+        let (count, longest) = entry.count_and_longest().map_err(damaged)?;
+        Ok(Some(Self {
+            interface: entry.interface,
+            segment,
+            rows: entry.rows.to_vec(),
+            count,
+            errors: entry.errors,
+            longest,
+        }))
+    }
+}
+
+/// What is asked of the filters of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The key.
+    pub key: String,
+    /// Hashes of the values asked for.
+    pub hashes: Vec<u64>,
 }
 
 /// One [`crate::segment::Record`] as stored.
@@ -68,19 +107,57 @@ pub struct RecordRow {
     pub longest: u64,
 }
 
-/// One [`crate::segment::KeyFilter`] as stored.
+/// What one [`crate::segment::KeyFilter`] says of what was asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FilterRow {
-    /// Index into the keys asked for.
+    /// Index into the probes.
     pub key: usize,
     /// The segment.
     pub segment: i64,
-    /// [`crate::segment::KeyFilter::filter`].
-    pub filter: Vec<u8>,
-    /// [`crate::segment::KeyFilter::number_min`].
+    /// The rows that may have a value, by its hash; values that none has are missing.
+    pub hits: Vec<(u64, RowSet)>,
+    /// [`crate::segment::KeyFilter::number_min`], or less.
     pub number_min: Option<f64>,
-    /// [`crate::segment::KeyFilter::number_max`].
+    /// [`crate::segment::KeyFilter::number_max`], or more.
     pub number_max: Option<f64>,
+}
+
+impl FilterRow {
+    /// Asks a filter. `key` is the probe of its key, `numbers` the least and greatest of its values.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] if it is none.
+    pub fn read(
+        probes: &[Probe],
+        key: usize,
+        segment: i64,
+        filter: &[u8],
+        numbers: (Option<f64>, Option<f64>),
+    ) -> Result<Self, StoreError> {
+        let mut hits = Vec::new();
+        for hash in &probes[key].hashes {
+            let rows = crate::filter::rows(filter, *hash).map_err(|why| {
+                let at = format!("filters segment {segment}, key {}", probes[key].key);
+                StoreError::corrupt(at, why)
+            })?;
+            if !rows.is_empty() {
+                hits.push((*hash, rows));
+            }
+        }
+        Ok(Self {
+            key,
+            segment,
+            hits,
+            number_min: numbers.0,
+            number_max: numbers.1,
+        })
+    }
+
+    /// The rows that may have the value of this hash, which was asked for.
+    pub fn rows(&self, hash: u64) -> RowSet {
+        let hit = self.hits.iter().find(|(of, _)| *of == hash);
+        hit.map_or_else(RowSet::new, |(_, rows)| *rows)
+    }
 }
 
 /// A row as stored.
@@ -108,7 +185,7 @@ pub trait SegmentSource: Debug + Send + Sync {
     async fn bounds(&self) -> Result<Option<PartitionBounds>, StoreError>;
 
     /// At most `n` segments with a row that may start within `[from, to)` (`min_start < to`,
-    /// `max_start >= from`), by greatest key (`max_start` or `max_duration`, by `sort`)
+    /// `max_start >= from`), each with its greatest key (`max_start` or `max_duration`, by `sort`), by that key
     /// descending, then by number descending; with `below` only those after that pair.
     async fn segments(
         &self,
@@ -117,11 +194,14 @@ pub trait SegmentSource: Debug + Send + Sync {
         to: UnixNanos,
         below: Option<(u64, i64)>,
         n: usize,
-    ) -> Result<Vec<SegmentHead>, StoreError>;
+    ) -> Result<Vec<(u64, i64)>, StoreError>;
 
-    /// Segments with a number greater than `segment`, ascending, at most `n`. Asked only when rows
+    /// Numbers of segments greater than `segment`, ascending, at most `n`. Asked only when rows
     /// moved while a search ran.
-    async fn since(&self, segment: i64, n: usize) -> Result<Vec<SegmentHead>, StoreError>;
+    async fn since(&self, segment: i64, n: usize) -> Result<Vec<i64>, StoreError>;
+
+    /// [`crate::segment::Segment::heads`] of these segments, each with its number, in any order.
+    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, StoreError>;
 
     /// Every interface of the partition with its number. MUST hold all that the segments
     /// returned before use; a cache must be refreshed for that.
@@ -134,11 +214,11 @@ pub trait SegmentSource: Debug + Send + Sync {
         segments: &[i64],
     ) -> Result<Vec<RecordRow>, StoreError>;
 
-    /// The filters of these keys in these segments, in any order; a pair without filter is
+    /// What the filters of these segments say, in any order; a pair without filter is
     /// missing: the key does not occur in the segment.
     async fn filters(
         &self,
-        keys: &[String],
+        probes: &[Probe],
         segments: &[i64],
     ) -> Result<Vec<FilterRow>, StoreError>;
 

@@ -1,1 +1,3 @@
-SELECT key, segment, bytes FROM filters_X WHERE segment >= $1 AND segment < $2
+SELECT key, segment, number_min, number_max, bytes
+FROM filters_X
+WHERE segment >= $1 AND segment < $2

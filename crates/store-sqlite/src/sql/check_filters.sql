@@ -1,1 +1,1 @@
-SELECT key, segment, start, length, bytes FROM filters WHERE bin = ?1
+SELECT key, segment, start, length, bytes, number_min, number_max FROM filters WHERE bin = ?1

@@ -1,4 +1,4 @@
-SELECT segment, min_start, max_start, min_duration, max_duration, heads
+SELECT max_start, segment
 FROM segments INDEXED BY segments_newest
 WHERE (max_start, segment) < (?1, ?2) AND max_start >= ?3 AND min_start < ?4
 ORDER BY max_start DESC, segment DESC

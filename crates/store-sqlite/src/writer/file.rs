@@ -2,10 +2,12 @@
 
 use crate::config::Config;
 use crate::db::{self, Connection, Use, column};
+use crate::merge;
 use crate::partition::{Figures, Partition, read_interfaces};
 use crate::rollups;
 use crate::sql::{self, Args, Bulk};
 use hoplog_model::UnixNanos;
+use hoplog_store::filter::merged::Merged;
 use hoplog_store::pack::Dictionary;
 use hoplog_store::segment::Segment;
 use hoplog_store::tables::{KEYS_MAX, Names, Pending, Prepared, encode};
@@ -149,6 +151,31 @@ impl PartitionFile {
         connection.commit().await?;
         *self.partition.pending() = Pending::default();
         Ok(())
+    }
+
+    /// Merged filters take the place of single ones, in one transaction.
+    pub(super) async fn put_merged(
+        &mut self,
+        from: i64,
+        group: i64,
+        keys: Vec<Merged>,
+    ) -> Result<(), StoreError> {
+        let merged = from..group + 1;
+        let connection = &mut self.connection;
+        connection.begin().await?;
+        if !keys.is_empty() {
+            for rows in merge::rows(group, keys) {
+                connection.insert(rows).await?;
+            }
+            let (filters, pieces) = merge::single(group);
+            connection.execute(&sql::DELETE_FILTERS, filters).await?;
+            connection.execute(&sql::DELETE_AREA, pieces).await?;
+        }
+        let args = Args::new().with(merged.start).with(merged.end);
+        connection.execute(&sql::UPDATE_MERGING, args).await?;
+        connection.commit().await?;
+        self.partition.set_merged(merged);
+        self.bound_log().await
     }
 
     /// Puts a dictionary trained on this partition into it.

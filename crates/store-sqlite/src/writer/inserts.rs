@@ -14,11 +14,13 @@ pub(super) fn inserts(prepared: &mut Prepared, segment: i64) -> Vec<Bulk> {
         decisions(std::mem::take(&mut prepared.decisions)),
     ];
     if let Some(search) = &mut prepared.search {
-        let mut area = Area::default();
-        let lines = std::mem::take(&mut search.filters);
-        inserts.push(filters(segment, lines, &mut area));
+        let mut area = Area::of_records();
         let lines = std::mem::take(&mut search.records);
         inserts.push(records(segment, lines, &mut area));
+        inserts.push(area.into_rows(segment));
+        let mut area = Area::of_filters();
+        let lines = std::mem::take(&mut search.filters);
+        inserts.push(filters(segment, lines, &mut area));
         inserts.push(area.into_rows(segment));
     }
     inserts.extend(names(std::mem::take(&mut prepared.fresh)));

@@ -3,7 +3,7 @@
 use super::Verdict;
 use super::hop::{Numbers, Seen, Tri};
 use super::known::Filters;
-use crate::segment::{Code, Damaged, Heads, RowHead, RowSet, TRACE_ID, value_hash};
+use crate::segment::{Code, Heads, RowHead, RowSet, TRACE_ID, value_hash};
 use crate::{HopExpr, RequestTest};
 use hoplog_model::Interface;
 
@@ -29,16 +29,13 @@ pub(crate) struct Facts<'a> {
     pub(crate) records: Option<Vec<KnownRecord<'a>>>,
 }
 
-/// What a segment's filters alone say to a test of the whole request.
-pub(super) fn by_filters(test: &RequestTest, filters: &Filters) -> Result<Tri, Damaged> {
-    let may = match test {
-        RequestTest::Trace(trace_id) => {
-            filters.may_have_hash(TRACE_ID, value_hash(trace_id.as_bytes()))?
-        }
-        RequestTest::RootAttribute { keys, value } => filters.may_have_any(keys, value)?,
-        _ => true,
-    };
-    Ok(Tri::perhaps_if(may))
+/// The rows of a segment that may pass a test of the whole request, by its filters alone.
+pub(super) fn by_filters(test: &RequestTest, filters: &Filters) -> RowSet {
+    match test {
+        RequestTest::Trace(id) => filters.of_hash(TRACE_ID, value_hash(id.as_bytes())),
+        RequestTest::RootAttribute { keys, value } => filters.of_any(keys, value),
+        _ => RowSet::all(),
+    }
 }
 
 impl<'a> Facts<'a> {
@@ -66,7 +63,7 @@ impl<'a> Facts<'a> {
     }
 
     /// A test of the whole request.
-    pub(super) fn test(&self, test: &RequestTest) -> Result<Verdict, Damaged> {
+    pub(super) fn test(&self, test: &RequestTest) -> Verdict {
         let by_head = |is: &dyn Fn(&RowHead) -> bool| {
             let rows: RowSet = self
                 .heads
@@ -80,7 +77,7 @@ impl<'a> Facts<'a> {
                 does: rows,
             }
         };
-        Ok(match test {
+        match test {
             RequestTest::Status(status) => by_head(&|row| row.status == *status),
             RequestTest::Duration(range) => by_head(&|row| range.contains(row.duration)),
             RequestTest::Hops(range) => by_head(&|row| range.contains(row.hops.into())),
@@ -100,30 +97,27 @@ impl<'a> Facts<'a> {
                     does: known.does,
                 }
             }
-            RequestTest::Trace(_) | RequestTest::RootAttribute { .. } => match &self.filters {
-                Some(filters) => self.all_or_none(by_filters(test, filters)? != Tri::No),
-                None => self.all_or_none(true),
-            },
+            RequestTest::Trace(_) | RequestTest::RootAttribute { .. } => {
+                let may = self
+                    .filters
+                    .as_ref()
+                    .map(|filters| by_filters(test, filters));
+                self.perhaps(&may.unwrap_or_else(RowSet::all))
+            }
             // Asked of the root's span, as a site.
-            RequestTest::Entry(_) | RequestTest::Name(_) => self.all_or_none(true),
-        })
+            RequestTest::Entry(_) | RequestTest::Name(_) => self.perhaps(&RowSet::all()),
+        }
     }
 
-    fn all_or_none(&self, may: bool) -> Verdict {
-        let may = if may { self.rows } else { RowSet::new() };
+    fn perhaps(&self, may: &RowSet) -> Verdict {
         Verdict {
-            may,
+            may: self.rows.and(may),
             does: RowSet::new(),
         }
     }
 
     /// Rows with a span that fulfils the condition. `any_span`: any such span will do.
-    pub(super) fn site(
-        &self,
-        expr: &HopExpr,
-        any_span: bool,
-        by_record: bool,
-    ) -> Result<Verdict, Damaged> {
+    pub(super) fn site(&self, expr: &HopExpr, any_span: bool, by_record: bool) -> Verdict {
         let mut verdict = Verdict {
             may: RowSet::new(),
             does: RowSet::new(),
@@ -135,13 +129,17 @@ impl<'a> Facts<'a> {
             }
             let seen = Seen {
                 row_failed: Some(failed),
-                filters: self.filters.as_ref(),
                 ..Seen::default()
             };
-            let mut note = |rows: RowSet, tri: Tri| {
+            let mut note = |rows: RowSet, seen: &Seen<'_>| {
                 let rows = rows.and(&class);
+                let tri = seen.asks(expr);
                 if tri != Tri::No {
-                    verdict.may = verdict.may.or(&rows);
+                    let may = self
+                        .filters
+                        .as_ref()
+                        .map(|filters| filters.rows(expr, seen));
+                    verdict.may = verdict.may.or(&may.map_or(rows, |may| rows.and(&may)));
                 }
                 if tri == Tri::Yes && any_span {
                     verdict.does = verdict.does.or(&rows);
@@ -161,12 +159,12 @@ impl<'a> Facts<'a> {
                             numbers: Some(numbers),
                             ..seen
                         };
-                        note(record.rows, seen.asks(expr)?);
+                        note(record.rows, &seen);
                     }
                 }
-                None => note(self.rows, seen.asks(expr)?),
+                None => note(self.rows, &seen),
             }
         }
-        Ok(verdict)
+        verdict
     }
 }

@@ -1,8 +1,7 @@
 //! What is known of a span before it is read.
 
-use super::known::Filters;
-use crate::segment::{Damaged, OTHER, SPAN_ID, value_hash};
-use crate::{HopExpr, HopTest, Range, TextMatch, ValueMatch};
+use crate::segment::OTHER;
+use crate::{HopExpr, HopTest, Range, TextMatch};
 use hoplog_model::{Interface, SpanStatus};
 
 /// The keys under which exceptions of events are filed.
@@ -54,8 +53,6 @@ pub(super) struct Seen<'a> {
     pub(super) numbers: Option<Numbers>,
     /// Whether their rows have any failed span.
     pub(super) row_failed: Option<bool>,
-    /// The segment's filters.
-    pub(super) filters: Option<&'a Filters>,
 }
 
 impl<'a> Seen<'a> {
@@ -67,21 +64,21 @@ impl<'a> Seen<'a> {
     }
 
     /// Whether such spans fulfil the condition: each (`Yes`), none (`No`), or some.
-    pub(super) fn asks(&self, expr: &HopExpr) -> Result<Tri, Damaged> {
+    pub(super) fn asks(&self, expr: &HopExpr) -> Tri {
         match expr {
             HopExpr::And(all) => all
                 .iter()
-                .try_fold(Tri::Yes, |tri, expr| Ok(tri.min(self.asks(expr)?))),
+                .fold(Tri::Yes, |tri, expr| tri.min(self.asks(expr))),
             HopExpr::Or(any) => any
                 .iter()
-                .try_fold(Tri::No, |tri, expr| Ok(tri.max(self.asks(expr)?))),
-            HopExpr::Not(expr) => Ok(self.asks(expr)?.not()),
+                .fold(Tri::No, |tri, expr| tri.max(self.asks(expr))),
+            HopExpr::Not(expr) => self.asks(expr).not(),
             HopExpr::Is(test) => self.passes(test),
         }
     }
 
-    fn passes(&self, test: &HopTest) -> Result<Tri, Damaged> {
-        Ok(match test {
+    fn passes(&self, test: &HopTest) -> Tri {
+        match test {
             HopTest::Service(text) => self
                 .interface
                 .map_or(Tri::Perhaps, |known| text.matches(&known.service).into()),
@@ -98,26 +95,12 @@ impl<'a> Seen<'a> {
                 Some(numbers) => Tri::perhaps_if(range.least.is_none_or(|l| l <= numbers.longest)),
                 None => Tri::Perhaps,
             },
-            HopTest::Attribute { keys, value } => Tri::perhaps_if(self.any_key(keys, value)?),
-            HopTest::Exception(text) => {
-                let keys = EXCEPTION_KEYS.map(ToOwned::to_owned);
-                Tri::perhaps_if(self.any_key(&keys, &ValueMatch::Text(text.clone()))?)
-            }
-            HopTest::SpanId(span_id) => match self.filters {
-                Some(filters) => {
-                    let hash = value_hash(span_id.as_bytes());
-                    Tri::perhaps_if(filters.may_have_hash(SPAN_ID, hash)?)
-                }
-                None => Tri::Perhaps,
-            },
-            // What else a span says is in no filter; the empty text is everywhere.
-            HopTest::Text(_) => Tri::Perhaps,
-        })
-    }
-
-    fn any_key(&self, keys: &[String], value: &ValueMatch) -> Result<bool, Damaged> {
-        self.filters
-            .map_or(Ok(true), |filters| filters.may_have_any(keys, value))
+            // Filters have a say in these, see [`super::known`]; in text nothing has.
+            HopTest::Attribute { .. }
+            | HopTest::Exception(_)
+            | HopTest::SpanId(_)
+            | HopTest::Text(_) => Tri::Perhaps,
+        }
     }
 
     fn status(&self, status: SpanStatus) -> Tri {

@@ -78,23 +78,13 @@ impl Asked {
     }
 
     fn filters(&self, plan: &Plan) -> Filters {
-        let mut filters = Filters::default();
-        for filter in self
-            .segment
-            .filters
-            .iter()
-            .filter(|filter| plan.keys.contains(&filter.key))
-        {
-            filters.insert(
-                filter.key.clone(),
-                FilterRow {
-                    key: 0,
-                    segment: 1,
-                    filter: filter.filter.clone(),
-                    number_min: filter.number_min,
-                    number_max: filter.number_max,
-                },
-            );
+        let probes = plan.probes();
+        let mut filters = Filters::new(probes);
+        for filter in &self.segment.filters {
+            if let Some(key) = probes.iter().position(|probe| probe.key == filter.key) {
+                let numbers = (filter.number_min, filter.number_max);
+                filters.insert(FilterRow::read(probes, key, 1, &filter.filter, numbers).unwrap());
+            }
         }
         filters
     }
@@ -122,15 +112,11 @@ impl Asked {
             return [RowSet::new(); 3];
         }
         let mut facts = Facts::new(&self.heads);
-        let by_heads = plan.candidates(&facts, &interfaces).unwrap();
+        let by_heads = plan.candidates(&facts, &interfaces);
         facts.filters = Some(self.filters(&plan));
-        let by_filters = plan.candidates(&facts, &interfaces).unwrap();
+        let by_filters = plan.candidates(&facts, &interfaces);
         facts.records = Some(self.records(&interfaces));
-        [
-            by_heads,
-            by_filters,
-            plan.candidates(&facts, &interfaces).unwrap(),
-        ]
+        [by_heads, by_filters, plan.candidates(&facts, &interfaces)]
     }
 }
 

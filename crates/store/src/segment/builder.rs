@@ -94,11 +94,11 @@ impl SegmentBuilder {
 
     fn begin(&mut self, ordinal: u16, summary: &Summary, spans: &SpanSet) {
         self.heads.push(ordinal, summary);
-        self.keys.add_trace_id(&summary.trace_id);
+        self.keys.begin(ordinal, &summary.trace_id);
         for group in spans.groups() {
             if !self.groups.contains(group) {
                 self.groups.insert(group.clone());
-                self.keys.add_all(group.attributes());
+                self.keys.add_shared(group.attributes());
             }
         }
     }
@@ -111,7 +111,7 @@ impl SegmentBuilder {
         let (name, has_events) = match scan {
             Some(scan) => (scan.name, scan.has_events),
             None => {
-                self.keys.add_all(view.attributes());
+                self.keys.add_own(view.attributes());
                 (view.name_bytes(), true)
             }
         };
@@ -139,6 +139,7 @@ impl SegmentBuilder {
         for span in &mut self.spans {
             span.ordinal = ordinals[usize::from(span.ordinal)];
         }
+        self.keys.reorder(ordinals);
     }
 
     /// The segment. Records are by interface, filters by key.
@@ -201,7 +202,7 @@ fn add_exceptions(keys: &mut Keys, span: SpanView<'_>) {
     let exceptions = span.events().filter(|event| event.name == "exception");
     let told = |key: &str| key == "exception.type" || key == "exception.message";
     let all = exceptions.flat_map(|event| event.attributes());
-    keys.add_all(all.filter(|(key, _)| told(key)));
+    keys.add_own(all.filter(|(key, _)| told(key)));
 }
 
 /// Hears of a row while it is packed.

@@ -21,6 +21,11 @@ impl RowSet {
         Self::default()
     }
 
+    /// Every row that a segment can have.
+    pub fn all() -> Self {
+        Self([u64::MAX; WORDS])
+    }
+
     /// Puts a row in; an ordinal that no row can have is ignored.
     pub fn insert(&mut self, ordinal: u16) {
         if let Some(word) = self.0.get_mut(usize::from(ordinal) / 64) {

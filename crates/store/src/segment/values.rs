@@ -2,7 +2,7 @@
 
 use super::{KEY_BYTES_MAX, KEYS_MAX, KeyFilter, OTHER, Reader, SPAN_ID, TRACE_ID};
 use crate::eval::number;
-use crate::filter;
+use crate::filter::{self, Entry, MANY, PLACES_MAX};
 use crate::pack::{Attribute, INT, TEXT};
 use hoplog_model::{SpanId, TraceId};
 use hoplog_otlp::{SpanView, Value};
@@ -28,14 +28,16 @@ const SEEN: usize = 4_096;
 const TRACE_IDS: usize = 0;
 const SPAN_IDS: usize = 1;
 
-/// The attributes of a segment. Rows and spans are not told apart.
+/// The attributes of a segment. Spans are not told apart, and rows only of what is rare.
 #[derive(Debug)]
 pub(super) struct Keys {
+    /// The row that is being read.
+    row: u16,
     keys: Vec<Key>,
     by_hash: FxHashMap<u64, usize>,
     /// Hashes of the keys there was no room for.
     others: Vec<u64>,
-    seen: Vec<u64>,
+    seen: Vec<Seen>,
     /// By symbol of the dictionary in use.
     symbols: Vec<Symbol>,
 }
@@ -45,20 +47,23 @@ pub(super) struct Keys {
 enum Symbol {
     #[default]
     New,
-    /// The whole field is counted, or there was no room for its key.
-    Counted,
+    /// The whole field is counted.
+    Counted(Rows),
     /// Its key's number.
     Key(usize),
+    /// There was no room for its key.
+    Other,
 }
 
 impl Default for Keys {
     fn default() -> Self {
         let (keys, others) = (Vec::new(), Vec::new());
         let mut keys = Self {
+            row: MANY,
             keys,
             by_hash: FxHashMap::default(),
             others,
-            seen: vec![0; SEEN],
+            seen: vec![Seen::default(); SEEN],
             symbols: Vec::new(),
         };
         [TRACE_ID, SPAN_ID].iter().for_each(|key| {
@@ -69,27 +74,57 @@ impl Default for Keys {
 }
 
 impl Keys {
-    pub(super) fn add_trace_id(&mut self, trace_id: &TraceId) {
-        self.keys[TRACE_IDS].add_hash(value_hash(trace_id.as_bytes()));
+    /// Begins a row. Each ordinal once.
+    pub(super) fn begin(&mut self, row: u16, trace_id: &TraceId) {
+        self.row = row;
+        self.keys[TRACE_IDS].add_hash(value_hash(trace_id.as_bytes()), row);
     }
 
     pub(super) fn add_span_id(&mut self, span_id: &SpanId) {
-        self.keys[SPAN_IDS].add_hash(value_hash(span_id.as_bytes()));
+        self.keys[SPAN_IDS].add_hash(value_hash(span_id.as_bytes()), self.row);
     }
 
     /// Counts an attribute of a span, which comes as one field of it.
     pub(super) fn add_field(&mut self, field: &[u8]) {
-        let hash = value_hash(field);
-        if !remember(&mut self.seen, hash) {
-            self.add_all(SpanView(field).attributes());
+        if let Some(row) = remember(&mut self.seen, value_hash(field), self.row) {
+            self.add_all(row, SpanView(field).attributes());
+        }
+    }
+
+    /// Counts attributes that are those of other rows, too.
+    pub(super) fn add_shared<'a>(
+        &mut self,
+        attributes: impl Iterator<Item = (Cow<'a, str>, Value<'a>)>,
+    ) {
+        self.add_all(MANY, attributes);
+    }
+
+    /// Counts attributes of the row.
+    pub(super) fn add_own<'a>(
+        &mut self,
+        attributes: impl Iterator<Item = (Cow<'a, str>, Value<'a>)>,
+    ) {
+        self.add_all(self.row, attributes);
+    }
+
+    /// Gives rows other ordinals: each the one that stands at the place of its old one.
+    pub(super) fn reorder(&mut self, ordinals: &[u16]) {
+        for entry in self.keys.iter_mut().flat_map(|key| &mut key.entries) {
+            if let Some(ordinal) = ordinals.get(usize::from(entry.row())) {
+                *entry = entry.at(*ordinal);
+            }
         }
     }
 
     /// Counts an attribute that is always the same for this symbol.
     pub(super) fn add_known(&mut self, symbol: u16, field: &[u8]) {
-        if matches!(self.symbol(symbol), Symbol::New) {
-            self.symbols[usize::from(symbol)] = Symbol::Counted;
-            self.add_field(field);
+        let mut rows = match self.symbol(symbol) {
+            Symbol::Counted(rows) => rows,
+            _ => Rows::default(),
+        };
+        if let Some(row) = rows.add(self.row) {
+            self.symbols[usize::from(symbol)] = Symbol::Counted(rows);
+            self.add_all(row, SpanView(field).attributes());
         }
     }
 
@@ -98,20 +133,21 @@ impl Keys {
         let known = match self.symbol(symbol) {
             Symbol::New => {
                 let key = String::from_utf8_lossy(attribute.key);
-                let key = self.number(&key).map_or(Symbol::Counted, Symbol::Key);
+                let key = self.number(&key).map_or(Symbol::Other, Symbol::Key);
                 self.symbols[usize::from(symbol)] = key;
                 key
             }
             known => known,
         };
         let Symbol::Key(key) = known else { return };
+        let row = self.row;
         match attribute.kind {
             TEXT if attribute.value[1..].is_ascii() && attribute.value[0] < 0x80 => {
-                self.keys[key].add_ascii(&attribute.value[1..]);
+                self.keys[key].add_ascii(row, &attribute.value[1..]);
             }
             INT => {
                 let number = Reader(attribute.value).varint().unwrap_or_default();
-                self.keys[key].add(&Value::Int(number.cast_signed()));
+                self.keys[key].add(row, &Value::Int(number.cast_signed()));
             }
             _ => self.add_field(field),
         }
@@ -125,14 +161,14 @@ impl Keys {
         self.symbols[place]
     }
 
-    /// Counts these attributes.
-    pub(super) fn add_all<'a>(
+    fn add_all<'a>(
         &mut self,
+        row: u16,
         attributes: impl Iterator<Item = (Cow<'a, str>, Value<'a>)>,
     ) {
         for (key, value) in attributes {
             if let Some(number) = self.number(&key) {
-                self.keys[number].add(&value);
+                self.keys[number].add(row, &value);
             }
         }
     }
@@ -158,38 +194,74 @@ impl Keys {
 
     /// One filter a key, by key.
     pub(super) fn finish(self) -> Vec<KeyFilter> {
+        let others = self.others.into_iter();
         let others = Key {
-            hashes: self.others,
+            entries: others.map(|hash| Entry::new(hash, MANY)).collect(),
             ..Key::new(OTHER)
         };
         let keys = self
             .keys
             .into_iter()
             .chain([others])
-            .filter(|key| !key.hashes.is_empty());
+            .filter(|key| !key.entries.is_empty());
         let mut filters: Vec<KeyFilter> = keys.map(Key::finish).collect();
         filters.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         filters
     }
 }
 
-/// Whether the hash was seen of late; it is from here on.
-fn remember(seen: &mut [u64], hash: u64) -> bool {
-    let place = &mut seen[hash as usize % seen.len()];
-    // A hash of zero would look like an empty place, and is never known.
-    let is_known = *place == hash && hash != 0;
-    *place = hash;
-    is_known
+/// Rows that a value was counted in: the last one, and how many. Rows come one after the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Rows {
+    last: u16,
+    count: u8,
 }
 
-/// Hashes of values remembered for the same end, of each key.
+impl Rows {
+    /// The row to count it under now: none if that is done. From the row on that is one too many to tell it is counted as
+    /// that of many, so that what is common is passed over.
+    fn add(&mut self, row: u16) -> Option<u16> {
+        let is_known = self.count > 0 && (self.last == row || self.last == MANY);
+        if is_known {
+            return None;
+        }
+        self.count += 1;
+        self.last = if usize::from(self.count) > PLACES_MAX {
+            MANY
+        } else {
+            row
+        };
+        Some(self.last)
+    }
+}
+
+/// A value that was counted of late.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    hash: u64,
+    rows: Rows,
+}
+
+/// [`Rows::add`] for a value that may be among those seen of late.
+fn remember(seen: &mut [Seen], hash: u64, row: u16) -> Option<u16> {
+    let place = &mut seen[hash as usize % seen.len()];
+    if place.hash != hash {
+        *place = Seen {
+            hash,
+            rows: Rows::default(),
+        };
+    }
+    place.rows.add(row)
+}
+
+/// Values remembered for the same end, of each key.
 const RECENT: usize = 32;
 
 #[derive(Debug)]
 struct Key {
     key: String,
-    hashes: Vec<u64>,
-    recent: [u64; RECENT],
+    entries: Vec<Entry>,
+    recent: [Seen; RECENT],
     least: f64,
     greatest: f64,
 }
@@ -198,44 +270,46 @@ impl Key {
     fn new(key: &str) -> Self {
         Self {
             key: key.to_owned(),
-            hashes: Vec::new(),
-            recent: [0; RECENT],
+            entries: Vec::new(),
+            recent: [Seen::default(); RECENT],
             least: f64::INFINITY,
             greatest: f64::NEG_INFINITY,
         }
     }
 
-    fn add(&mut self, value: &Value<'_>) {
-        let is_new = match value {
-            Value::Int(number) => self.add_hash(int_hash(*number)),
-            _ => self.add_hash(value_hash(value.text().as_bytes())),
+    fn add(&mut self, row: u16, value: &Value<'_>) {
+        let hash = match value {
+            Value::Int(number) => int_hash(*number),
+            _ => value_hash(value.text().as_bytes()),
         };
-        if is_new && let Some(number) = number(value) {
+        if let Some(row) = self.add_hash(hash, row)
+            && let Some(number) = number(value)
+        {
             self.add_number(number);
             // The text of a small integer is that of its number already.
             if !matches!(value, Value::Int(small) if small.unsigned_abs() < 1 << 53) {
-                self.add_hash(value_hash(number_text(number).as_bytes()));
+                let hash = value_hash(number_text(number).as_bytes());
+                self.add_hash(hash, row);
             }
         }
     }
 
-    fn add_ascii(&mut self, text: &[u8]) {
-        if self.add_hash(value_hash(text))
+    fn add_ascii(&mut self, row: u16, text: &[u8]) {
+        if let Some(row) = self.add_hash(value_hash(text), row)
             && let Ok(text) = std::str::from_utf8(text)
             && let Some(number) = number(&Value::Str(text.as_bytes()))
         {
             self.add_number(number);
-            self.add_hash(value_hash(number_text(number).as_bytes()));
+            let hash = value_hash(number_text(number).as_bytes());
+            self.add_hash(hash, row);
         }
     }
 
-    /// False if the hash is known to be in already.
-    fn add_hash(&mut self, hash: u64) -> bool {
-        let is_new = !remember(&mut self.recent, hash);
-        if is_new {
-            self.hashes.push(hash);
-        }
-        is_new
+    /// The row that the value was counted under; none if it was counted before.
+    fn add_hash(&mut self, hash: u64, row: u16) -> Option<u16> {
+        let row = remember(&mut self.recent, hash, row)?;
+        self.entries.push(Entry::new(hash, row));
+        Some(row)
     }
 
     fn add_number(&mut self, number: f64) {
@@ -248,11 +322,11 @@ impl Key {
     }
 
     fn finish(mut self) -> KeyFilter {
-        let filter = filter::build(&mut self.hashes);
+        let (filter, values) = filter::build(&mut self.entries);
         let has_numbers = self.least <= self.greatest;
         KeyFilter {
             key: self.key,
-            values: u32::try_from(self.hashes.len()).unwrap_or(u32::MAX),
+            values: u32::try_from(values).unwrap_or(u32::MAX),
             filter,
             number_min: has_numbers.then_some(self.least),
             number_max: has_numbers.then_some(self.greatest),

@@ -4,14 +4,15 @@ mod rollups;
 mod segment;
 
 use super::{Tables, WholeRow};
+use crate::filter::merged::group_of;
 use crate::pack::{Dictionaries, Unpacker};
 use crate::rollup::{Delta, Rollups};
 use crate::segment::Names;
-use crate::walk::SegmentHead;
+use crate::walk::SegmentLine;
 use crate::{Books, CheckReport, Difference, StoreError};
 use hoplog_model::{Interface, TraceId, UnixNanos};
 use rustc_hash::FxHashMap;
-use segment::{Bin, CheckedRow};
+use segment::{Bin, CheckedRow, MergedGroup};
 use std::fmt::Display;
 
 /// Differences that are told; more are only counted as there being some.
@@ -88,11 +89,22 @@ impl Check<'_> {
         progress: &(dyn Fn(u64) + Send + Sync),
     ) -> Result<(), StoreError> {
         let mut after = 0;
+        let mut merged = None;
         loop {
             let heads = next_bin(tables, after).await?;
             let Some(first) = heads.first() else { break };
             let start = first.segment / BIN * BIN;
-            let bin = match Bin::read(tables, start..start + BIN).await {
+            let group = group_of(first.segment);
+            let read = MergedGroup::read(merged.take(), tables, group).await;
+            merged = match read {
+                Err(StoreError::Corrupt { at, what }) => {
+                    self.differs(None, format_args!("{at}: {what}"));
+                    None
+                }
+                read => Some(read?),
+            };
+            let known = merged.clone().unwrap_or_default();
+            let bin = match Bin::read(tables, start..start + BIN, known).await {
                 Err(StoreError::Corrupt { at, what }) => {
                     self.differs(None, format_args!("{at}: {what}"));
                     Bin::default()
@@ -113,7 +125,7 @@ impl Check<'_> {
         &mut self,
         tables: &mut impl Tables,
         bin: &Bin,
-        head: &SegmentHead,
+        head: &SegmentLine,
     ) -> Result<(), StoreError> {
         let heads = match crate::segment::heads(&head.heads) {
             Ok(heads) => heads,
@@ -203,7 +215,7 @@ impl Check<'_> {
 }
 
 /// The segments of the next bin that has any.
-async fn next_bin(tables: &mut impl Tables, after: i64) -> Result<Vec<SegmentHead>, StoreError> {
+async fn next_bin(tables: &mut impl Tables, after: i64) -> Result<Vec<SegmentLine>, StoreError> {
     let mut heads = tables
         .since(after, usize::try_from(BIN).unwrap_or(1))
         .await?;

@@ -1,9 +1,9 @@
 //! From segments to the rows in them that may match, by heads, then filters, then records.
 
+use super::SegmentSource;
 use super::partition::Window;
-use super::{SegmentHead, SegmentSource};
 use crate::plan::{Facts, Filters, Interfaces, KnownRecord, Plan};
-use crate::segment::{Damaged, Heads, RowSet, heads};
+use crate::segment::{Damaged, Heads, RowSet, heads as decode};
 use crate::{Cost, StoreError};
 use hoplog_model::{Interface, RowId};
 use rustc_hash::FxHashMap;
@@ -21,7 +21,7 @@ pub(super) struct Found {
 /// The rows of these segments that may match; none if no row of the whole partition can.
 pub(super) async fn candidates(
     source: &dyn SegmentSource,
-    segments: Vec<SegmentHead>,
+    segments: &[i64],
     plan: &Plan,
     window: &Window,
     cost: &mut Cost,
@@ -36,47 +36,51 @@ pub(super) async fn candidates(
     if !plan.is_possible(&interfaces) {
         return Ok(None);
     }
-    let mut filters = read_filters(source, &segments, plan, cost).await?;
-    let mut decoded = Vec::with_capacity(segments.len());
-    for segment in &segments {
-        let number = segment.segment;
-        let filters = filters.as_mut();
-        let filters = filters.map(|filters| filters.remove(&number).unwrap_or_default());
-        // Most segments go here, before anything is made of their rows.
-        if let Some(filters) = &filters
-            && !plan.may_hold(filters).map_err(corrupt("filters", number))?
-        {
-            continue;
+    let mut filters = read_filters(source, segments, plan, cost).await?;
+    // Most segments go here, before anything is read of their rows.
+    let left: Vec<i64> = match &mut filters {
+        Some(filters) => {
+            filters.retain(|_, filters| !plan.may_hold(filters).is_empty());
+            let left = segments.iter().copied();
+            left.filter(|segment| filters.contains_key(segment))
+                .collect()
         }
-        let heads = heads(&segment.heads).map_err(corrupt("segment_heads", number))?;
+        None => segments.to_vec(),
+    };
+    if left.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let mut decoded = Vec::with_capacity(left.len());
+    for (number, heads) in source.heads(&left).await? {
+        let filters = filters.as_mut().and_then(|filters| filters.remove(&number));
+        let heads = decode(&heads).map_err(corrupt("segments", number))?;
         decoded.push((number, heads, filters));
     }
-    let mut sieve = Sieve::new(plan, &interfaces, window, &mut decoded)?;
+    let mut sieve = Sieve::new(plan, &interfaces, window, &mut decoded);
     if !interfaces.wanted.is_empty() && !sieve.open.is_empty() {
         sieve.records(source, &known).await?;
     }
     Ok(Some(sieve.finish(window)))
 }
 
-/// The filters of each segment; none if no filter has a say.
+/// What filters say of each segment; none if no filter has a say.
 async fn read_filters(
     source: &dyn SegmentSource,
-    segments: &[SegmentHead],
+    segments: &[i64],
     plan: &Plan,
     cost: &mut Cost,
 ) -> Result<Option<FxHashMap<i64, Filters>>, StoreError> {
-    let keys = plan.keys();
-    if keys.is_empty() {
+    let probes = plan.probes();
+    if probes.is_empty() {
         return Ok(None);
     }
-    let numbers: Vec<i64> = segments.iter().map(|segment| segment.segment).collect();
-    let rows = source.filters(keys, &numbers).await?;
+    let none = |segment: &i64| (*segment, Filters::new(probes));
+    let mut by_segment: FxHashMap<i64, Filters> = segments.iter().map(none).collect();
+    let rows = source.filters(probes, segments).await?;
     cost.filters += rows.len() as u64;
-    let mut by_segment: FxHashMap<i64, Filters> = FxHashMap::default();
     for row in rows {
-        if let Some(key) = keys.get(row.key) {
-            let filters = by_segment.entry(row.segment).or_default();
-            filters.insert(key.clone(), row);
+        if let Some(filters) = by_segment.get_mut(&row.segment) {
+            filters.insert(row);
         }
     }
     Ok(Some(by_segment))
@@ -110,7 +114,7 @@ impl<'a> Sieve<'a> {
         interfaces: &'a Interfaces,
         window: &Window,
         segments: &'a mut [(i64, Heads, Option<Filters>)],
-    ) -> Result<Self, StoreError> {
+    ) -> Self {
         let open = segments.iter_mut().map(|(segment, heads, filters)| {
             let heads: &Heads = heads;
             let mut facts = Facts::new(heads);
@@ -131,20 +135,17 @@ impl<'a> Sieve<'a> {
             interfaces,
             open: open.collect(),
         };
-        sieve.shake()?;
-        Ok(sieve)
+        sieve.shake();
+        sieve
     }
 
     /// Asks again, after more became known.
-    fn shake(&mut self) -> Result<(), StoreError> {
+    fn shake(&mut self) {
         for open in &mut self.open {
             let may = self.plan.candidates(&open.facts, self.interfaces);
-            open.rows = may
-                .map_err(corrupt("filters", open.segment))?
-                .and(&open.listed);
+            open.rows = may.and(&open.listed);
         }
         self.open.retain(|open| !open.rows.is_empty());
-        Ok(())
     }
 
     fn numbers(&self) -> Vec<i64> {
@@ -183,7 +184,8 @@ impl<'a> Sieve<'a> {
         for open in &mut self.open {
             open.facts.records = Some(by_segment.remove(&open.segment).unwrap_or_default());
         }
-        self.shake()
+        self.shake();
+        Ok(())
     }
 
     fn finish(self, window: &Window) -> Vec<Found> {

@@ -1,6 +1,6 @@
 //! One partition, as far as a search has come in it.
 
-use super::{PartitionBounds, SegmentHead, SegmentSource};
+use super::{PartitionBounds, SegmentSource};
 use crate::{Search, Sort, StoreError};
 use hoplog_model::UnixNanos;
 use std::sync::Arc;
@@ -8,6 +8,8 @@ use std::sync::Arc;
 /// Segments asked for first, and at most, at once.
 const FEW: usize = 8;
 const MANY: usize = 128;
+/// The same where filters leave few of them.
+const SIFTED: usize = 512;
 
 /// Which keys and starts a search can list.
 #[derive(Debug, Clone, Copy)]
@@ -88,28 +90,29 @@ impl Partition {
     }
 
     /// The next segments in order.
-    pub(super) async fn next(&mut self, window: &Window) -> Result<Vec<SegmentHead>, StoreError> {
+    pub(super) async fn next(
+        &mut self,
+        window: &Window,
+        is_sifted: bool,
+    ) -> Result<Vec<i64>, StoreError> {
         let Window { sort, from, to, .. } = *window;
         let segments = self
             .source
             .segments(sort, from, to, self.below, self.chunk)
             .await?;
         self.unseen = None;
-        if let (Some(last), true) = (segments.last(), segments.len() >= self.chunk) {
-            let key = window.key(last.max_start, last.max_duration);
-            self.below = Some((key, last.segment));
-            self.unseen = Some(key.min(window.top));
+        if let (Some((key, segment)), true) = (segments.last(), segments.len() >= self.chunk) {
+            self.below = Some((*key, *segment));
+            self.unseen = Some((*key).min(window.top));
         }
-        self.chunk = (self.chunk * 4).min(MANY);
-        Ok(segments)
+        self.chunk = (self.chunk * 4).min(if is_sifted { SIFTED } else { MANY });
+        Ok(segments.into_iter().map(|(_, segment)| segment).collect())
     }
 
     /// Segments written since the search began or looked last.
-    pub(super) async fn newer(&mut self) -> Result<Vec<SegmentHead>, StoreError> {
+    pub(super) async fn newer(&mut self) -> Result<Vec<i64>, StoreError> {
         let segments = self.source.since(self.newest, MANY).await?;
-        if let Some(last) = segments.iter().map(|segment| segment.segment).max() {
-            self.newest = last;
-        }
+        self.newest = segments.iter().copied().max().unwrap_or(self.newest);
         self.moved = segments.len() >= MANY;
         Ok(segments)
     }

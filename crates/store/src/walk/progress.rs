@@ -3,7 +3,7 @@
 use super::fetch::{Found, candidates};
 use super::needle::Needle;
 use super::partition::{Partition, Window};
-use super::{PackedRow, SegmentHead, SegmentSource};
+use super::{PackedRow, SegmentSource};
 use crate::eval::matches;
 use crate::pack::{Dictionaries, Unpacker};
 use crate::plan::Plan;
@@ -176,21 +176,28 @@ impl<'a> Walk<'a> {
     }
 
     async fn fetch(&mut self, index: usize) -> Result<(), StoreError> {
-        let segments = self.partitions[index].next(&self.window).await?;
+        let is_sifted = !self.plan.probes().is_empty();
+        let segments = self.partitions[index].next(&self.window, is_sifted).await?;
         self.add_candidates(index, segments).await
     }
 
     async fn add_candidates(
         &mut self,
         partition: usize,
-        segments: Vec<SegmentHead>,
+        segments: Vec<i64>,
     ) -> Result<(), StoreError> {
         if segments.is_empty() {
             return Ok(());
         }
         let source = self.partitions[partition].source.clone();
-        let found =
-            candidates(&*source, segments, &self.plan, &self.window, &mut self.cost).await?;
+        let found = candidates(
+            &*source,
+            &segments,
+            &self.plan,
+            &self.window,
+            &mut self.cost,
+        )
+        .await?;
         let Some(found) = found else {
             // No interface of the whole partition fits.
             self.partitions[partition].unseen = None;

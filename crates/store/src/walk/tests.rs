@@ -284,11 +284,14 @@ fn a_damaged_row_is_named() {
             to: UnixNanos,
             below: Option<(u64, i64)>,
             n: usize,
-        ) -> Result<Vec<SegmentHead>, StoreError> {
+        ) -> Result<Vec<(u64, i64)>, StoreError> {
             self.0.segments(sort, from, to, below, n).await
         }
-        async fn since(&self, segment: i64, n: usize) -> Result<Vec<SegmentHead>, StoreError> {
+        async fn since(&self, segment: i64, n: usize) -> Result<Vec<i64>, StoreError> {
             self.0.since(segment, n).await
+        }
+        async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+            self.0.heads(segments).await
         }
         async fn interfaces(&self) -> Result<Arc<Vec<(i64, Interface)>>, StoreError> {
             self.0.interfaces().await
@@ -302,10 +305,10 @@ fn a_damaged_row_is_named() {
         }
         async fn filters(
             &self,
-            keys: &[String],
+            probes: &[Probe],
             segments: &[i64],
         ) -> Result<Vec<FilterRow>, StoreError> {
-            self.0.filters(keys, segments).await
+            self.0.filters(probes, segments).await
         }
         async fn rows(&self, rows: &[RowId]) -> Result<Vec<PackedRow>, StoreError> {
             let mut rows = self.0.rows(rows).await?;

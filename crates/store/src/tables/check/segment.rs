@@ -1,13 +1,15 @@
 //! A row against its columns, and against what its segment says of it.
 
+use crate::filter::merged::{Head, Merged, hits, slice};
 use crate::segment::{Heads, NAME_BYTES_MAX, OTHER, RowSet, SPAN_ID, TRACE_ID};
 use crate::tables::{Columns, Tables, bits, key_number, records};
-use crate::walk::{PackedRow, SegmentHead};
+use crate::walk::{PackedRow, SegmentLine};
 use crate::{StoreError, StoredRequest, filter, summary};
 use hoplog_model::{Interface, RowId, TraceId};
 use hoplog_otlp::{SpanRef, SpanSet};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::ops::Range;
+use std::sync::Arc;
 use twox_hash::XxHash3_64;
 
 /// The search records of neighbouring segments, by (interface or key, segment).
@@ -15,6 +17,51 @@ use twox_hash::XxHash3_64;
 pub(super) struct Bin {
     records: FxHashMap<(i64, i64), RowSet>,
     filters: FxHashMap<(i64, i64), Vec<u8>>,
+    merged: Arc<MergedGroup>,
+}
+
+/// The merged filters of a group, by key.
+#[derive(Debug, Default)]
+pub(super) struct MergedGroup {
+    group: i64,
+    keys: FxHashMap<i64, (Head, Merged)>,
+}
+
+impl MergedGroup {
+    /// Those of this group; the ones at hand if they are.
+    pub(super) async fn read(
+        known: Option<Arc<Self>>,
+        tables: &mut impl Tables,
+        group: i64,
+    ) -> Result<Arc<Self>, StoreError> {
+        if let Some(known) = known.filter(|known| known.group == group) {
+            return Ok(known);
+        }
+        let mut keys = FxHashMap::default();
+        for merged in tables.merged(group).await? {
+            let head = Head::read(&merged.head).map_err(|why| {
+                StoreError::corrupt(format!("merged filters of group {group}"), why)
+            })?;
+            keys.insert(merged.key, (head, merged));
+        }
+        Ok(Arc::new(Self { group, keys }))
+    }
+
+    fn rows(&self, key: i64, hash: u64, segment: i64) -> RowSet {
+        let found = self.keys.get(&key).filter(|(head, _)| head.has(segment));
+        let Some((_, merged)) = found else {
+            return RowSet::new();
+        };
+        let slice = slice(hash) >> merged.shift;
+        let slice = merged
+            .slices
+            .binary_search_by_key(&slice, |(number, _)| *number);
+        let hits = slice
+            .ok()
+            .and_then(|place| hits(self.group, merged.shift, &merged.slices[place].1, hash).ok());
+        let own = hits.into_iter().flatten().find(|(of, _)| *of == segment);
+        own.map_or_else(RowSet::new, |(_, rows)| rows)
+    }
 }
 
 impl Bin {
@@ -22,8 +69,12 @@ impl Bin {
     pub(super) async fn read(
         tables: &mut impl Tables,
         segments: Range<i64>,
+        merged: Arc<MergedGroup>,
     ) -> Result<Self, StoreError> {
-        let mut all = Self::default();
+        let mut all = Self {
+            merged,
+            ..Self::default()
+        };
         for (segment, bytes) in tables.records(segments.clone()).await? {
             for entry in records::decode(&bytes).filter_map(Result::ok) {
                 if let Ok(rows) = RowSet::decode(entry.rows) {
@@ -31,8 +82,8 @@ impl Bin {
                 }
             }
         }
-        for (key, segment, filter) in tables.filters(segments).await? {
-            all.filters.insert((key, segment), filter);
+        for line in tables.filters(segments).await? {
+            all.filters.insert((line.key, line.segment), line.filter);
         }
         Ok(all)
     }
@@ -42,11 +93,14 @@ impl Bin {
         record.is_some_and(|rows| rows.contains(row.ordinal()))
     }
 
-    /// Whether the segment's filters let this value of this key through.
-    fn holds(&self, key: &str, value: &[u8], segment: i64) -> bool {
+    /// Whether the segment's filters let this value of this key through, for this row.
+    fn holds(&self, key: &str, value: &[u8], row: RowId) -> bool {
         let probe = |key: &str, hash| {
-            let filter = self.filters.get(&(key_number(key), segment));
-            filter.is_some_and(|filter| filter::contains(filter, hash) == Ok(true))
+            let (key, segment) = (key_number(key), row.segment());
+            let single = self.filters.get(&(key, segment));
+            let single = single.and_then(|filter| filter::rows(filter, hash).ok());
+            let rows = single.unwrap_or_else(|| self.merged.rows(key, hash, segment));
+            rows.contains(row.ordinal())
         };
         // A key without a filter of its own is named in that of the others.
         probe(key, XxHash3_64::oneshot(value)) || probe(OTHER, XxHash3_64::oneshot(key.as_bytes()))
@@ -68,7 +122,7 @@ impl CheckedRow {
     /// Everything that is not as it must be.
     pub(super) fn compare(
         &self,
-        head: &SegmentHead,
+        head: &SegmentLine,
         heads: &Heads,
         bin: &Bin,
         interfaces: &FxHashMap<Interface, i64>,
@@ -106,7 +160,7 @@ impl CheckedRow {
         }
         let segment = row.segment();
         let mut holds = |key: &str, value: &[u8]| {
-            if !bin.holds(key, value, segment) {
+            if !bin.holds(key, value, self.packed.row) {
                 let value = String::from_utf8_lossy(value);
                 wrong.push(format!(
                     "filters {key}, segment {segment}: without {value:?}"
@@ -141,7 +195,7 @@ impl CheckedRow {
     }
 
     /// Whether the segment's line and the row's head in it are right.
-    fn agrees(&self, head: &SegmentHead, heads: &Heads) -> bool {
+    fn agrees(&self, head: &SegmentLine, heads: &Heads) -> bool {
         let summary = &self.request.summary;
         let ordinal = self.packed.row.ordinal();
         let is_within = (head.min_start..=head.max_start).contains(&summary.started_at)

@@ -1,6 +1,8 @@
 //! A partition in memory, which merges later parts as databases do.
 
-use super::super::{FilterRow, PackedRow, PartitionBounds, RecordRow, SegmentHead, SegmentSource};
+use super::super::{
+    FilterRow, PackedRow, PartitionBounds, Probe, RecordRow, SegmentLine, SegmentSource,
+};
 use crate::pack::{Dictionaries, Packer, Unpacker};
 use crate::segment::{KeyFilter, Names, Segment, SegmentBuilder};
 use crate::{Filed, Sort, StoreError, StoredRequest, summarize};
@@ -19,7 +21,7 @@ pub(super) struct MemoryPartition {
 #[derive(Debug, Default)]
 struct State {
     interfaces: Vec<(i64, Interface)>,
-    segments: Vec<SegmentHead>,
+    segments: Vec<SegmentLine>,
     records: Vec<RecordRow>,
     filters: Vec<(i64, KeyFilter)>,
     rows: BTreeMap<RowId, PackedRow>,
@@ -105,7 +107,7 @@ impl State {
     }
 
     fn add(&mut self, number: i64, segment: Segment, names: &Names) {
-        self.segments.push(SegmentHead {
+        self.segments.push(SegmentLine {
             segment: number,
             min_start: segment.min_start,
             max_start: segment.max_start,
@@ -140,7 +142,7 @@ impl State {
 impl SegmentSource for MemoryPartition {
     async fn bounds(&self) -> Result<Option<PartitionBounds>, StoreError> {
         let segments = &self.state.lock().unwrap().segments;
-        let of = |key: fn(&SegmentHead) -> u64| segments.iter().map(key);
+        let of = |key: fn(&SegmentLine) -> u64| segments.iter().map(key);
         let Some(min_start) = of(|segment| segment.min_start).min() else {
             return Ok(None);
         };
@@ -163,8 +165,8 @@ impl SegmentSource for MemoryPartition {
         to: UnixNanos,
         below: Option<(u64, i64)>,
         n: usize,
-    ) -> Result<Vec<SegmentHead>, StoreError> {
-        let place = |segment: &SegmentHead| match sort {
+    ) -> Result<Vec<(u64, i64)>, StoreError> {
+        let place = |segment: &SegmentLine| match sort {
             Sort::Newest => (segment.max_start, segment.segment),
             Sort::Slowest => (segment.max_duration, segment.segment),
         };
@@ -173,13 +175,23 @@ impl SegmentSource for MemoryPartition {
         found.retain(|segment| below.is_none_or(|below| place(segment) < below));
         found.sort_unstable_by_key(|segment| std::cmp::Reverse(place(segment)));
         found.truncate(n);
-        Ok(found)
+        Ok(found.iter().map(place).collect())
     }
 
-    async fn since(&self, segment: i64, n: usize) -> Result<Vec<SegmentHead>, StoreError> {
+    async fn since(&self, segment: i64, n: usize) -> Result<Vec<i64>, StoreError> {
         let segments = &self.state.lock().unwrap().segments;
-        let newer = segments.iter().filter(|known| known.segment > segment);
-        Ok(newer.take(n).cloned().collect())
+        let numbers = segments.iter().map(|known| known.segment);
+        Ok(numbers.filter(|known| *known > segment).take(n).collect())
+    }
+
+    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        let known = &self.state.lock().unwrap().segments;
+        let asked = known
+            .iter()
+            .filter(|known| segments.contains(&known.segment));
+        Ok(asked
+            .map(|known| (known.segment, known.heads.clone()))
+            .collect())
     }
 
     async fn interfaces(&self) -> Result<Arc<Vec<(i64, Interface)>>, StoreError> {
@@ -200,7 +212,7 @@ impl SegmentSource for MemoryPartition {
 
     async fn filters(
         &self,
-        keys: &[String],
+        probes: &[Probe],
         segments: &[i64],
     ) -> Result<Vec<FilterRow>, StoreError> {
         let state = self.state.lock().unwrap();
@@ -209,13 +221,9 @@ impl SegmentSource for MemoryPartition {
             .iter()
             .filter(|(segment, _)| segments.contains(segment));
         let rows = found.filter_map(|(segment, filter)| {
-            Some(FilterRow {
-                key: keys.iter().position(|key| *key == filter.key)?,
-                segment: *segment,
-                filter: filter.filter.clone(),
-                number_min: filter.number_min,
-                number_max: filter.number_max,
-            })
+            let key = probes.iter().position(|probe| probe.key == filter.key)?;
+            let numbers = (filter.number_min, filter.number_max);
+            Some(FilterRow::read(probes, key, *segment, &filter.filter, numbers).unwrap())
         });
         Ok(rows.collect())
     }

@@ -1,0 +1,90 @@
+//! Merging the filters of complete groups of segments.
+
+use crate::db;
+use crate::error;
+use crate::partition::Partition;
+use crate::shared::Shared;
+use crate::sql::{self, Args};
+use crate::tables::PartitionTables;
+use hoplog_store::StoreError;
+use hoplog_store::filter::merged::{Merged, merge, segments_of};
+use hoplog_store::tables::Tables;
+use sqlx::{Connection as _, PgConnection, PgTransaction};
+
+/// Key of the advisory lock of the one that merges: of several collectors one does.
+const MERGE_LOCK: i64 = db::SCHEMA_LOCK + 2;
+
+impl Shared {
+    /// [`hoplog_store::Maintenance::merge`]: of the newest partition that has a group to merge.
+    pub(crate) async fn merge_one(&self) -> Result<bool, StoreError> {
+        let mut connection = db::connect(&self.options).await?;
+        let locked: bool = db::try_lock(&mut connection, MERGE_LOCK).await?;
+        let merged = if locked {
+            self.merge_next(&mut connection).await
+        } else {
+            Ok(false)
+        };
+        // With it goes the lock.
+        drop(connection.close().await);
+        merged
+    }
+
+    async fn merge_next(&self, connection: &mut PgConnection) -> Result<bool, StoreError> {
+        let partitions = self.partitions(connection).await?;
+        let is_due = |one: &&Partition| segments_of(one.merged.end).end <= one.newest + 1;
+        let Some(partition) = partitions.iter().rev().find(is_due) else {
+            return Ok(false);
+        };
+        let group = partition.merged.end;
+        // What is complete does not change any more.
+        let mut tables = PartitionTables::open(self, connection, partition).await?;
+        let lines = tables.filters(segments_of(group)).await?;
+        let made = tokio::task::spawn_blocking(move || merge(lines));
+        let made = made.await.map_err(|why| error::task(&why))?;
+        let made = made.map_err(|why| {
+            StoreError::corrupt(format!("{} filters of group {group}", partition.name), why)
+        })?;
+        let (from, keys) = match made {
+            Some(keys) => (partition.merged.start, keys),
+            // Written by schema 1: these stay, and so does what is before them.
+            None => (group + 1, Vec::new()),
+        };
+        let begun = connection.begin().await;
+        let mut transaction = begun.map_err(|why| error::database("begin", &why))?;
+        let day = partition.day();
+        if !keys.is_empty() {
+            insert(&mut transaction, day, group, &keys).await?;
+            let segments = segments_of(group);
+            let args = Args::new().with(segments.start).with(segments.end);
+            db::execute(&mut transaction, sql::DELETE_FILTERS.of(day), args).await?;
+        }
+        // The last, as from here on writers wait.
+        let args = Args::new().with(day).with(from).with(group + 1);
+        db::execute(&mut transaction, &sql::UPDATE_MERGING, args).await?;
+        let committed = transaction.commit().await;
+        committed.map_err(|why| error::database("commit", &why))?;
+        Ok(true)
+    }
+}
+
+async fn insert(
+    transaction: &mut PgTransaction<'_>,
+    day: i64,
+    group: i64,
+    keys: &[Merged],
+) -> Result<(), StoreError> {
+    let args = || Args::new().with(day).with(group);
+    let numbers: Vec<i64> = keys.iter().map(|merged| merged.key).collect();
+    let shifts: Vec<i64> = keys.iter().map(|merged| i64::from(merged.shift)).collect();
+    let heads: Vec<&[u8]> = keys.iter().map(|merged| merged.head.as_slice()).collect();
+    let heads = args().with(numbers).with(shifts).with(heads);
+    db::execute(transaction, sql::INSERT_MERGED_KEYS.of(day), heads).await?;
+    for merged in keys {
+        let numbers: Vec<i64> = merged.slices.iter().map(|(number, _)| *number).collect();
+        let bytes = merged.slices.iter().map(|(_, bytes)| bytes.as_slice());
+        let args = args().with(vec![merged.key; numbers.len()]).with(numbers);
+        let args = args.with(bytes.collect::<Vec<_>>());
+        db::execute(transaction, sql::INSERT_MERGED.of(day), args).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+DELETE FROM filters_X WHERE segment >= $1 AND segment < $2

@@ -1,0 +1,9 @@
+SELECT s.segment, s.heads
+FROM unnest($1::bigint[]) AS wanted (segment)
+CROSS JOIN LATERAL (
+    SELECT * FROM segments_X AS s
+    WHERE s.segment >= wanted.segment
+    ORDER BY s.segment
+    LIMIT 1
+) AS s
+WHERE s.segment = wanted.segment

@@ -1,0 +1,1 @@
+SELECT key, slice, bytes FROM merged WHERE grp = ?1

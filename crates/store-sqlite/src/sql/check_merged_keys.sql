@@ -1,0 +1,1 @@
+SELECT key, shift, head FROM merged_keys WHERE grp = ?1

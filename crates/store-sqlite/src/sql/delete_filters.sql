@@ -1,0 +1,1 @@
+DELETE FROM filters WHERE bin >= ?1 AND bin < ?2

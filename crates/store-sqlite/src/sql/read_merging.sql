@@ -1,0 +1,1 @@
+SELECT from_group, to_group FROM merging WHERE one = 1

@@ -1,0 +1,45 @@
+-- Filters of 256 neighbouring segments (a group: segment / 256) as one for each key, so that a value is looked for in
+-- few pages. A group that is merged has no filters by segment any more.
+
+-- Groups from merged_from on and before merged_to are merged; earlier ones have filters of schema 1 and stay.
+ALTER TABLE partitions
+    ADD COLUMN merged_from bigint NOT NULL DEFAULT 0,
+    ADD COLUMN merged_to bigint NOT NULL DEFAULT 0;
+
+-- What is known of a key in a group: which segments have it, and between which numbers.
+CREATE TABLE merged_keys (
+    day         bigint NOT NULL,
+    grp         bigint NOT NULL,
+    key         bigint NOT NULL,            -- as in filters
+    shift       bigint NOT NULL,            -- a value's slice is its hash's first 20 bits without so many
+    head        bytea NOT NULL,
+    PRIMARY KEY (grp, key, day)
+) PARTITION BY RANGE (day);
+ALTER TABLE merged_keys ALTER COLUMN head SET STORAGE EXTERNAL;
+
+-- The values: hashes, each with its segment and place.
+CREATE TABLE merged (
+    day         bigint NOT NULL,
+    grp         bigint NOT NULL,
+    key         bigint NOT NULL,
+    slice       bigint NOT NULL,
+    bytes       bytea NOT NULL,
+    PRIMARY KEY (grp, key, slice, day)
+) PARTITION BY RANGE (day);
+ALTER TABLE merged ALTER COLUMN bytes SET STORAGE EXTERNAL;
+
+-- Partitions that were there before.
+DO $$
+DECLARE
+    known record;
+BEGIN
+    FOR known IN SELECT from_nanos AS day, name FROM partitions WHERE state = 'live' LOOP
+        EXECUTE format('CREATE TABLE merged_keys_%s (LIKE merged_keys INCLUDING ALL)', known.name);
+        EXECUTE format('ALTER TABLE merged_keys ATTACH PARTITION merged_keys_%s FOR VALUES FROM (%s) TO (%s)',
+            known.name, known.day, known.day + 1);
+        EXECUTE format('CREATE TABLE merged_%s (LIKE merged INCLUDING ALL)', known.name);
+        EXECUTE format('ALTER TABLE merged ATTACH PARTITION merged_%s FOR VALUES FROM (%s) TO (%s)',
+            known.name, known.day, known.day + 1);
+    END LOOP;
+END
+$$;

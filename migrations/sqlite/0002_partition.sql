@@ -1,0 +1,30 @@
+-- Filters of 256 neighbouring segments (a group: segment / 256) as one for each key, so that a value is looked for in
+-- few pages. A group that is merged has no filters by segment any more.
+
+-- One row: groups from from_group on and before to_group are merged; earlier ones have filters of schema 1 and stay.
+CREATE TABLE merging (
+    one         INTEGER PRIMARY KEY CHECK (one = 1),
+    from_group  INTEGER NOT NULL,
+    to_group    INTEGER NOT NULL
+) STRICT;
+INSERT INTO merging VALUES (1, 0, 0);
+
+-- What is known of a key in a group: which segments have it, and between which numbers.
+CREATE TABLE merged_keys (
+    grp         INTEGER NOT NULL,
+    key         INTEGER NOT NULL,           -- as in filters
+    shift       INTEGER NOT NULL,           -- a value's slice is its hash's first 20 bits without so many
+    head        BLOB NOT NULL,
+    PRIMARY KEY (grp, key)
+) STRICT, WITHOUT ROWID;
+
+-- The values: hashes, each with its segment and place.
+CREATE TABLE merged (
+    grp         INTEGER NOT NULL,
+    key         INTEGER NOT NULL,
+    slice       INTEGER NOT NULL,
+    bytes       BLOB NOT NULL,
+    PRIMARY KEY (grp, key, slice)
+) STRICT, WITHOUT ROWID;
+
+PRAGMA user_version = 2;
