@@ -28,18 +28,28 @@ CREATE TABLE merged (
 ) PARTITION BY RANGE (day);
 ALTER TABLE merged ALTER COLUMN bytes SET STORAGE EXTERNAL;
 
+-- Of an interface: which segments of a group have spans of it, which have failed ones, how long the longest takes.
+CREATE TABLE outlines (
+    day         bigint NOT NULL,
+    grp         bigint NOT NULL,
+    interface   bigint NOT NULL,            -- interfaces.id
+    bytes       bytea NOT NULL,
+    PRIMARY KEY (grp, interface, day)
+) PARTITION BY RANGE (day);
+ALTER TABLE outlines ALTER COLUMN bytes SET STORAGE EXTERNAL;
+
 -- Partitions that were there before.
 DO $$
 DECLARE
     known record;
+    parent text;
 BEGIN
     FOR known IN SELECT from_nanos AS day, name FROM partitions WHERE state = 'live' LOOP
-        EXECUTE format('CREATE TABLE merged_keys_%s (LIKE merged_keys INCLUDING ALL)', known.name);
-        EXECUTE format('ALTER TABLE merged_keys ATTACH PARTITION merged_keys_%s FOR VALUES FROM (%s) TO (%s)',
-            known.name, known.day, known.day + 1);
-        EXECUTE format('CREATE TABLE merged_%s (LIKE merged INCLUDING ALL)', known.name);
-        EXECUTE format('ALTER TABLE merged ATTACH PARTITION merged_%s FOR VALUES FROM (%s) TO (%s)',
-            known.name, known.day, known.day + 1);
+        FOREACH parent IN ARRAY ARRAY['merged_keys', 'merged', 'outlines'] LOOP
+            EXECUTE format('CREATE TABLE %s_%s (LIKE %s INCLUDING ALL)', parent, known.name, parent);
+            EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s_%s FOR VALUES FROM (%s) TO (%s)',
+                parent, parent, known.name, known.day, known.day + 1);
+        END LOOP;
     END LOOP;
 END
 $$;

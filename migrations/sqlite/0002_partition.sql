@@ -27,4 +27,12 @@ CREATE TABLE merged (
     PRIMARY KEY (grp, key, slice)
 ) STRICT, WITHOUT ROWID;
 
+-- Of an interface: which segments of a group have spans of it, which have failed ones, how long the longest takes.
+CREATE TABLE outlines (
+    grp         INTEGER NOT NULL,
+    interface   INTEGER NOT NULL,           -- interfaces.id
+    bytes       BLOB NOT NULL,
+    PRIMARY KEY (grp, interface)
+) STRICT, WITHOUT ROWID;
+
 PRAGMA user_version = 2;

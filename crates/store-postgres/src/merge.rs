@@ -7,8 +7,8 @@ use crate::shared::Shared;
 use crate::sql::{self, Args};
 use crate::tables::PartitionTables;
 use hoplog_store::StoreError;
-use hoplog_store::filter::merged::{Merged, merge, segments_of};
-use hoplog_store::tables::Tables;
+use hoplog_store::filter::merged::{Merged, segments_of};
+use hoplog_store::tables::read_group;
 use sqlx::{Connection as _, PgConnection, PgTransaction};
 
 /// Key of the advisory lock of the one that merges: of several collectors one does.
@@ -38,22 +38,20 @@ impl Shared {
         let group = partition.merged.end;
         // What is complete does not change any more.
         let mut tables = PartitionTables::open(self, connection, partition).await?;
-        let lines = tables.filters(segments_of(group)).await?;
-        let made = tokio::task::spawn_blocking(move || merge(lines));
-        let made = made.await.map_err(|why| error::task(&why))?;
-        let made = made.map_err(|why| {
-            StoreError::corrupt(format!("{} filters of group {group}", partition.name), why)
-        })?;
-        let (from, keys) = match made {
-            Some(keys) => (partition.merged.start, keys),
-            // Written by schema 1: these stay, and so does what is before them.
-            None => (group + 1, Vec::new()),
-        };
+        let read = read_group(&mut tables, group).await?;
+        let made = tokio::task::spawn_blocking(move || read.merge());
+        let made = made.await.map_err(|why| error::task(&why))??;
+        // Written by schema 1: these stay, and so does what is before them.
+        let from = made.as_ref().map_or(group + 1, |_| partition.merged.start);
         let begun = connection.begin().await;
         let mut transaction = begun.map_err(|why| error::database("begin", &why))?;
         let day = partition.day();
-        if !keys.is_empty() {
+        if let Some((keys, outlines)) = made {
             insert(&mut transaction, day, group, &keys).await?;
+            let (interfaces, bytes): (Vec<i64>, Vec<Vec<u8>>) = outlines.into_iter().unzip();
+            let args = Args::new().with(day).with(group).with(interfaces);
+            let statement = sql::INSERT_OUTLINES.of(day);
+            db::execute(&mut transaction, statement, args.with(bytes)).await?;
             let segments = segments_of(group);
             let args = Args::new().with(segments.start).with(segments.end);
             db::execute(&mut transaction, sql::DELETE_FILTERS.of(day), args).await?;

@@ -12,7 +12,7 @@ use sqlx::{Connection as _, PgConnection};
 use std::ops::Range;
 
 /// Tables that are partitioned by day.
-pub(crate) const TABLES: [&str; 12] = [
+pub(crate) const TABLES: [&str; 13] = [
     "requests",
     "parts",
     "segments",
@@ -20,6 +20,7 @@ pub(crate) const TABLES: [&str; 12] = [
     "filters",
     "merged_keys",
     "merged",
+    "outlines",
     "interfaces",
     "keys",
     "rollup_minute",

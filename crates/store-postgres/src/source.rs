@@ -7,7 +7,8 @@ use crate::shared::Shared;
 use crate::sql::{self, Args, Statement};
 use async_trait::async_trait;
 use hoplog_model::{Interface, RowId, UnixNanos};
-use hoplog_store::filter::merged::group_of;
+use hoplog_store::filter::merged::{group_of, known};
+use hoplog_store::segment::Outline;
 use hoplog_store::tables::{Asked, lower, ordered, records, upper};
 use hoplog_store::walk::{
     FilterRow, PackedRow, PartitionBounds, Probe, RecordRow, SegmentLine, SegmentSource,
@@ -100,6 +101,24 @@ impl SegmentSource for Source {
             }
         }
         Ok(found)
+    }
+
+    async fn outlines(
+        &self,
+        interfaces: &[i64],
+        segments: &[i64],
+    ) -> Result<(Vec<i64>, Vec<Outline>), StoreError> {
+        let (known, groups) = known(segments, &self.partition.merged);
+        if groups.is_empty() {
+            return Ok((known, Vec::new()));
+        }
+        let args = Args::new().with(groups).with(interfaces);
+        let mut found = Vec::new();
+        for row in self.all(&sql::READ_OUTLINES, args).await? {
+            let (group, bytes) = (column(&row, 0)?, column(&row, 2)?);
+            found.extend(Outline::read(group, column(&row, 1)?, bytes)?);
+        }
+        Ok((known, found))
     }
 
     async fn filters(

@@ -107,6 +107,7 @@ statements! {
     READ_HEADS: "read_heads" => ["segments_X_pkey"];
     READ_MERGED_HEADS: "read_merged_heads" => ["merged_keys_X_pkey"];
     READ_MERGED: "read_merged" => ["merged_keys_X_pkey", "merged_X_pkey"];
+    READ_OUTLINES: "read_outlines" => ["outlines_X_pkey"];
     READ_INTERFACES: "read_interfaces" => ["interfaces_X_pkey"];
     READ_RECORDS: "read_records" => ["records_X_pkey"];
     READ_FILTERS: "read_filters" => ["filters_X_pkey"];
@@ -119,6 +120,7 @@ statements! {
     // Upkeep and checks.
     INSERT_MERGED_KEYS: "insert_merged_keys" => [];
     INSERT_MERGED: "insert_merged" => [];
+    INSERT_OUTLINES: "insert_outlines" => [];
     DELETE_FILTERS: "delete_filters" => ["filters_X_pkey"];
     UPDATE_MERGING: "update_merging" => ["partitions_pkey"];
     CHECK_MERGED_KEYS: "check_merged_keys" => ["merged_keys_X_pkey"];

@@ -7,8 +7,8 @@ use crate::sql::{self, Args, Bulk};
 use crate::store::SqliteStore;
 use crate::tables::PartitionTables;
 use hoplog_store::StoreError;
-use hoplog_store::filter::merged::{Merged, merge, segments_of};
-use hoplog_store::tables::Tables;
+use hoplog_store::filter::merged::{Merged, segments_of};
+use hoplog_store::tables::read_group;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -37,25 +37,26 @@ impl SqliteStore {
             partition: partition.as_ref(),
             connection: &mut connection,
         };
-        let lines = tables.filters(segments_of(group)).await?;
+        let read = read_group(&mut tables, group).await?;
         self.shared.readers.give_back(partition, connection);
-        let made = tokio::task::spawn_blocking(move || merge(lines));
-        let made = made.await.map_err(|why| error::task(&why))?;
-        let made = made.map_err(|why| {
-            StoreError::corrupt(format!("{} filters of group {group}", partition.name), why)
-        })?;
-        let (from, keys) = match made {
-            Some(keys) => (merged.start, keys),
+        let made = tokio::task::spawn_blocking(move || read.merge());
+        let made = made.await.map_err(|why| error::task(&why))??;
+        let (from, rows) = match made {
+            Some((keys, outlines)) => (merged.start, rows(group, keys, outlines)),
             // Written by schema 1: these stay, and so does what is before them.
             None => (group + 1, Vec::new()),
         };
         let mut writer = self.writer().await?;
-        writer.write_merged(partition, from, group, keys).await
+        writer.write_merged(partition, from, group, rows).await
     }
 }
 
-/// Merged filters as rows.
-pub(crate) fn rows(group: i64, keys: Vec<Merged>) -> [Bulk; 2] {
+/// What is merged as rows.
+fn rows(group: i64, keys: Vec<Merged>, outlines: Vec<(i64, Vec<u8>)>) -> Vec<Bulk> {
+    let mut lines = Bulk::new(&sql::OUTLINES, outlines.len());
+    for (interface, bytes) in outlines {
+        lines.value(group).value(interface).value(bytes);
+    }
     let mut heads = Bulk::new(&sql::MERGED_KEYS, keys.len());
     let slices = keys.iter().map(|merged| merged.slices.len()).sum();
     let mut bytes = Bulk::new(&sql::MERGED, slices);
@@ -73,7 +74,7 @@ pub(crate) fn rows(group: i64, keys: Vec<Merged>) -> [Bulk; 2] {
                 .value(slice_bytes);
         }
     }
-    [heads, bytes]
+    vec![heads, bytes, lines]
 }
 
 /// What the filters of a group's segments took, as arguments of [`sql::DELETE_FILTERS`] and [`sql::DELETE_AREA`].

@@ -8,7 +8,8 @@ use crate::rows;
 use crate::sql::{self, Args};
 use async_trait::async_trait;
 use hoplog_model::{Interface, RowId, UnixNanos};
-use hoplog_store::filter::merged::{group_of, segments_of};
+use hoplog_store::filter::merged::{group_of, known, segments_of};
+use hoplog_store::segment::Outline;
 use hoplog_store::tables::{Asked, records};
 use hoplog_store::walk::{
     FilterRow, PackedRow, PartitionBounds, Probe, RecordRow, SegmentLine, SegmentSource,
@@ -121,6 +122,28 @@ impl SegmentSource for Source {
             }
         }
         Ok(records)
+    }
+
+    async fn outlines(
+        &self,
+        interfaces: &[i64],
+        segments: &[i64],
+    ) -> Result<(Vec<i64>, Vec<Outline>), StoreError> {
+        let merged = self.partition.merged();
+        let (known, groups) = known(segments, &merged);
+        if groups.is_empty() {
+            return Ok((known, Vec::new()));
+        }
+        let args = Args::new().with(sql::json(groups));
+        let args = args.with(sql::json(interfaces.iter().copied()));
+        let statement = &sql::READ_OUTLINES;
+        let rows = reading!(self, connection, connection.all(statement, args).await?);
+        let mut found = Vec::new();
+        for row in &rows {
+            let (group, bytes) = (column(row, 0)?, column(row, 2)?);
+            found.extend(Outline::read(group, column(row, 1)?, bytes)?);
+        }
+        Ok((known, found))
     }
 
     async fn filters(

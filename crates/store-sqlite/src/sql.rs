@@ -80,6 +80,7 @@ statements! {
         "SEARCH k USING PRIMARY KEY (grp=? AND key=?)",
         "SEARCH m USING PRIMARY KEY (grp=? AND key=? AND slice=?)",
     ];
+    READ_OUTLINES: partition "read_outlines" => ["SEARCH o USING PRIMARY KEY (grp=? AND interface=?)"];
     READ_AREA: partition "read_area" => ["SEARCH a USING INTEGER PRIMARY KEY (rowid=?)"];
     READ_MINUTE_BOUNDS: partition "read_minute_bounds" => [];
     READ_MINUTES: partition "read_minutes" => ["SEARCH rollup_minute USING PRIMARY KEY (at>? AND at<?)"];
@@ -153,6 +154,7 @@ inserts! {
     FILTERS: 9 "INSERT INTO filters (bin, key, segment, value_count, number_min, number_max, start, length, bytes)";
     AREA: 2 "INSERT INTO area (piece, bytes)";
     MERGED_KEYS: 4 "INSERT INTO merged_keys (grp, key, shift, head)";
+    OUTLINES: 3 "INSERT INTO outlines (grp, interface, bytes)";
     MERGED: 4 "INSERT INTO merged (grp, key, slice, bytes)";
     INTERFACES: 4 "INSERT INTO interfaces (id, service, kind, name)";
     KEYS: 1 "INSERT INTO keys (key)";

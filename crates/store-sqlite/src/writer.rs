@@ -11,12 +11,11 @@ use crate::catalogue::{Catalogue, Dropped};
 use crate::partition::Partition;
 use crate::rows;
 use crate::shared::Shared;
-use crate::sql::{self, Args};
+use crate::sql::{self, Args, Bulk};
 use crate::{db, error};
 use file::PartitionFile;
 use hoplog_model::times::HOUR;
 use hoplog_model::{Position, RowId, TraceId, UnixNanos};
-use hoplog_store::filter::merged::Merged;
 use hoplog_store::pack::Dictionary;
 use hoplog_store::segment::ROWS_MAX;
 use hoplog_store::tables::place::new_range;
@@ -214,13 +213,13 @@ impl Writer {
         partition: &Arc<Partition>,
         from: i64,
         group: i64,
-        keys: Vec<Merged>,
+        rows: Vec<Bulk>,
     ) -> Result<(), StoreError> {
         if partition.is_dropped() {
             return Ok(());
         }
         let mut file = self.take_file(partition).await?;
-        file.put_merged(from, group, keys).await?;
+        file.put_merged(from, group, rows).await?;
         if self.unsynced.iter().all(|one| one.name != partition.name) {
             self.unsynced.push(Arc::clone(partition));
         }

@@ -226,6 +226,29 @@ impl Plan {
         }
     }
 
+    /// Whether a row of a segment with these records may match.
+    pub(crate) fn may_record(&self, interfaces: &Interfaces, records: &[KnownRecord<'_>]) -> bool {
+        self.by_records(&self.root, interfaces, records)
+    }
+
+    fn by_records(
+        &self,
+        node: &Node,
+        interfaces: &Interfaces,
+        records: &[KnownRecord<'_>],
+    ) -> bool {
+        let mut nodes_may = |node: &Node| self.by_records(node, interfaces, records);
+        match node {
+            Node::And(nodes) => nodes.iter().all(nodes_may),
+            Node::Or(nodes) => nodes.iter().any(&mut nodes_may),
+            Node::Not(_) | Node::Test(_) => true,
+            Node::Site(index) if !interfaces.by_record[*index] => true,
+            Node::Site(index) => records
+                .iter()
+                .any(|record| record.seen().asks(&self.sites[*index].expr) != Tri::No),
+        }
+    }
+
     /// The rows that may match, by what is known so far.
     pub(crate) fn candidates(&self, facts: &Facts<'_>, interfaces: &Interfaces) -> RowSet {
         self.verdict(&self.root, facts, interfaces).may

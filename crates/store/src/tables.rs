@@ -6,6 +6,7 @@
 
 mod check;
 mod filters;
+mod group;
 mod learn;
 mod merge;
 mod names;
@@ -20,6 +21,7 @@ mod stored;
 
 pub use check::{Checked, check};
 pub use filters::Asked;
+pub use group::{Group, read_group};
 pub use learn::{ROWS_LEAST, SAMPLES, learn};
 pub use names::{Fresh, INTERFACES_MAX, KEYS_MAX, Names, key_number};
 pub use numbers::{bits, lower, ordered, upper};

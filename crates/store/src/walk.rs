@@ -10,7 +10,7 @@ mod partition;
 mod progress;
 
 use crate::pack::{Dictionaries, Unpacker};
-use crate::segment::{Damaged, RowSet};
+use crate::segment::{Damaged, Outline, RowSet};
 use crate::tables::records;
 use crate::{Filed, Page, Search, Sort, StoreError, StoredRequest, summarize};
 use async_trait::async_trait;
@@ -213,6 +213,14 @@ pub trait SegmentSource: Debug + Send + Sync {
         interfaces: &[i64],
         segments: &[i64],
     ) -> Result<Vec<RecordRow>, StoreError>;
+
+    /// What is known of these interfaces in those of these segments whose search records are merged: these segments,
+    /// and the outlines, in any order. An interface without outline has no span in the segment.
+    async fn outlines(
+        &self,
+        interfaces: &[i64],
+        segments: &[i64],
+    ) -> Result<(Vec<i64>, Vec<Outline>), StoreError>;
 
     /// What the filters of these segments say, in any order; a pair without filter is
     /// missing: the key does not occur in the segment.

@@ -7,7 +7,6 @@ use crate::partition::{Figures, Partition, read_interfaces};
 use crate::rollups;
 use crate::sql::{self, Args, Bulk};
 use hoplog_model::UnixNanos;
-use hoplog_store::filter::merged::Merged;
 use hoplog_store::pack::Dictionary;
 use hoplog_store::segment::Segment;
 use hoplog_store::tables::{KEYS_MAX, Names, Pending, Prepared, encode};
@@ -158,13 +157,13 @@ impl PartitionFile {
         &mut self,
         from: i64,
         group: i64,
-        keys: Vec<Merged>,
+        rows: Vec<Bulk>,
     ) -> Result<(), StoreError> {
         let merged = from..group + 1;
         let connection = &mut self.connection;
         connection.begin().await?;
-        if !keys.is_empty() {
-            for rows in merge::rows(group, keys) {
+        if !rows.is_empty() {
+            for rows in rows {
                 connection.insert(rows).await?;
             }
             let (filters, pieces) = merge::single(group);

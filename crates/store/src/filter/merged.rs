@@ -32,6 +32,16 @@ pub fn segments_of(group: i64) -> std::ops::Range<i64> {
     group << SEGMENT_BITS..(group + 1) << SEGMENT_BITS
 }
 
+/// Those of these segments whose groups are among the merged ones, and the groups.
+pub fn known(segments: &[i64], merged: &std::ops::Range<i64>) -> (Vec<i64>, Vec<i64>) {
+    let is_known = |segment: &i64| merged.contains(&group_of(*segment));
+    let known: Vec<i64> = segments.iter().copied().filter(is_known).collect();
+    let mut groups: Vec<i64> = known.iter().map(|segment| group_of(*segment)).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    (known, groups)
+}
+
 /// Where in its group a segment stands.
 fn place_of(segment: i64) -> usize {
     usize::try_from(segment & (SEGMENTS - 1)).expect("below SEGMENTS")

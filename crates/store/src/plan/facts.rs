@@ -17,6 +17,21 @@ pub(crate) struct KnownRecord<'a> {
     pub(crate) longest: u64,
 }
 
+impl KnownRecord<'_> {
+    /// What it says of each of its spans.
+    pub(super) fn seen(&self) -> Seen<'_> {
+        Seen {
+            interface: Some(self.interface),
+            numbers: Some(Numbers {
+                count: self.count,
+                errors: self.errors,
+                longest: self.longest,
+            }),
+            ..Seen::default()
+        }
+    }
+}
+
 /// What was read about one segment so far.
 #[derive(Debug)]
 pub(crate) struct Facts<'a> {
@@ -148,16 +163,9 @@ impl<'a> Facts<'a> {
             match self.records.as_ref().filter(|_| by_record) {
                 Some(records) => {
                     for record in records {
-                        let numbers = Numbers {
-                            count: record.count,
-                            errors: record.errors,
-                            longest: record.longest,
-                        };
-                        let interface = Some(record.interface);
                         let seen = Seen {
-                            interface,
-                            numbers: Some(numbers),
-                            ..seen
+                            row_failed: Some(failed),
+                            ..record.seen()
                         };
                         note(record.rows, &seen);
                     }

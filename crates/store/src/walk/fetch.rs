@@ -1,9 +1,9 @@
-//! From segments to the rows in them that may match, by heads, then filters, then records.
+//! From segments to the rows in them that may match, by filters, then records, then heads.
 
 use super::SegmentSource;
 use super::partition::Window;
 use crate::plan::{Facts, Filters, Interfaces, KnownRecord, Plan};
-use crate::segment::{Damaged, Heads, RowSet, heads as decode};
+use crate::segment::{Damaged, RowSet, heads as decode};
 use crate::{Cost, StoreError};
 use hoplog_model::{Interface, RowId};
 use rustc_hash::FxHashMap;
@@ -19,6 +19,8 @@ pub(super) struct Found {
 }
 
 /// The rows of these segments that may match; none if no row of the whole partition can.
+///
+/// What is smallest is asked first: merged filters and records, then those of each segment that is left, then heads.
 pub(super) async fn candidates(
     source: &dyn SegmentSource,
     segments: &[i64],
@@ -36,31 +38,40 @@ pub(super) async fn candidates(
     if !plan.is_possible(&interfaces) {
         return Ok(None);
     }
+    let mut left = segments.to_vec();
     let mut filters = read_filters(source, segments, plan, cost).await?;
-    // Most segments go here, before anything is read of their rows.
-    let left: Vec<i64> = match &mut filters {
-        Some(filters) => {
-            filters.retain(|_, filters| !plan.may_hold(filters).is_empty());
-            let left = segments.iter().copied();
-            left.filter(|segment| filters.contains_key(segment))
-                .collect()
-        }
-        None => segments.to_vec(),
+    if let Some(filters) = &mut filters {
+        filters.retain(|_, filters| !plan.may_hold(filters).is_empty());
+        left.retain(|segment| filters.contains_key(segment));
+    }
+    let asks = Asking {
+        source,
+        plan,
+        interfaces: &interfaces,
+        names: known.iter().map(|(number, of)| (*number, of)).collect(),
     };
+    asks.outlines(&mut left).await?;
+    let mut records = asks.records(&mut left).await?;
     if left.is_empty() {
         return Ok(Some(Vec::new()));
     }
-    let mut decoded = Vec::with_capacity(left.len());
-    for (number, heads) in source.heads(&left).await? {
-        let filters = filters.as_mut().and_then(|filters| filters.remove(&number));
-        let heads = decode(&heads).map_err(corrupt("segments", number))?;
-        decoded.push((number, heads, filters));
+    let mut found = Vec::new();
+    for (number, bytes) in source.heads(&left).await? {
+        let heads = decode(&bytes).map_err(corrupt("segments", number))?;
+        let mut facts = Facts::new(&heads);
+        facts.filters = filters.as_mut().and_then(|all| all.remove(&number));
+        facts.records = (records.as_mut()).map(|all| all.remove(&number).unwrap_or_default());
+        let rows = plan.candidates(&facts, &interfaces);
+        let rows = heads.rows.iter().filter(|row| rows.contains(row.ordinal));
+        found.extend(rows.filter_map(|row| {
+            Some(Found {
+                key: window.row_key(row.start, row.duration)?,
+                row: RowId::new(number, row.ordinal),
+                spans: row.spans,
+            })
+        }));
     }
-    let mut sieve = Sieve::new(plan, &interfaces, window, &mut decoded);
-    if !interfaces.wanted.is_empty() && !sieve.open.is_empty() {
-        sieve.records(source, &known).await?;
-    }
-    Ok(Some(sieve.finish(window)))
+    Ok(Some(found))
 }
 
 /// What filters say of each segment; none if no filter has a say.
@@ -90,123 +101,76 @@ fn corrupt(table: &'static str, segment: i64) -> impl Fn(Damaged) -> StoreError 
     move |what| StoreError::corrupt(format!("{table} segment {segment}"), what)
 }
 
-/// Segments that may still hold a match.
-struct Sieve<'a> {
+/// Interfaces of which outlines are read; of more, each segment's records.
+const OUTLINED: usize = 64;
+
+/// Records of each segment.
+type Records<'a> = FxHashMap<i64, Vec<KnownRecord<'a>>>;
+
+/// Asking about interfaces.
+struct Asking<'a> {
+    source: &'a dyn SegmentSource,
     plan: &'a Plan,
     interfaces: &'a Interfaces,
-    open: Vec<Open<'a>>,
+    names: FxHashMap<i64, &'a Interface>,
 }
 
-/// One of them.
-struct Open<'a> {
-    segment: i64,
-    heads: &'a Heads,
-    facts: Facts<'a>,
-    /// Within the window.
-    listed: RowSet,
-    /// Of those the ones that may match.
-    rows: RowSet,
-}
-
-impl<'a> Sieve<'a> {
-    fn new(
-        plan: &'a Plan,
-        interfaces: &'a Interfaces,
-        window: &Window,
-        segments: &'a mut [(i64, Heads, Option<Filters>)],
-    ) -> Self {
-        let open = segments.iter_mut().map(|(segment, heads, filters)| {
-            let heads: &Heads = heads;
-            let mut facts = Facts::new(heads);
-            facts.filters = filters.take();
-            let rows = heads.rows.iter();
-            let listed = rows.filter(|row| window.row_key(row.start, row.duration).is_some());
-            let listed: RowSet = listed.map(|row| row.ordinal).collect();
-            Open {
-                segment: *segment,
-                heads,
-                facts,
-                listed,
-                rows: listed,
-            }
-        });
-        let mut sieve = Self {
-            plan,
-            interfaces,
-            open: open.collect(),
-        };
-        sieve.shake();
-        sieve
-    }
-
-    /// Asks again, after more became known.
-    fn shake(&mut self) {
-        for open in &mut self.open {
-            let may = self.plan.candidates(&open.facts, self.interfaces);
-            open.rows = may.and(&open.listed);
+impl<'a> Asking<'a> {
+    /// Leaves the segments that may hold a match by what was merged.
+    async fn outlines(&self, left: &mut Vec<i64>) -> Result<(), StoreError> {
+        let wanted = &self.interfaces.wanted;
+        if left.is_empty() || wanted.is_empty() || wanted.len() > OUTLINED {
+            return Ok(());
         }
-        self.open.retain(|open| !open.rows.is_empty());
-    }
-
-    fn numbers(&self) -> Vec<i64> {
-        self.open.iter().map(|open| open.segment).collect()
-    }
-
-    async fn records(
-        &mut self,
-        source: &dyn SegmentSource,
-        known: &'a [(i64, Interface)],
-    ) -> Result<(), StoreError> {
-        let rows = source
-            .records(&self.interfaces.wanted, &self.numbers())
-            .await?;
-        let names: FxHashMap<i64, &'a Interface> = known
-            .iter()
-            .map(|(number, interface)| (*number, interface))
+        let (merged, outlines) = self.source.outlines(wanted, left).await?;
+        let mut by_segment: Records<'a> = merged
+            .into_iter()
+            .map(|segment| (segment, Vec::new()))
             .collect();
-        let mut by_segment: FxHashMap<i64, Vec<KnownRecord<'a>>> = FxHashMap::default();
-        for row in rows {
-            let set = RowSet::decode(&row.rows).map_err(corrupt("records", row.segment))?;
-            let Some(interface) = names.get(&row.interface) else {
-                continue;
-            };
-            by_segment
-                .entry(row.segment)
-                .or_default()
-                .push(KnownRecord {
+        for outline in outlines {
+            let known = by_segment.get_mut(&outline.segment);
+            if let (Some(known), Some(interface)) = (known, self.names.get(&outline.interface)) {
+                known.push(KnownRecord {
                     interface,
-                    rows: set,
+                    rows: RowSet::all(),
+                    count: u32::MAX,
+                    errors: outline.has_errors.into(),
+                    longest: outline.longest,
+                });
+            }
+        }
+        left.retain(|segment| {
+            let records = by_segment.get(segment);
+            records.is_none_or(|records| self.plan.may_record(self.interfaces, records))
+        });
+        Ok(())
+    }
+
+    /// The records of the segments that are left, and leaves those that may hold a match by them; none if no record has a
+    /// say.
+    async fn records(&self, left: &mut Vec<i64>) -> Result<Option<Records<'a>>, StoreError> {
+        let wanted = &self.interfaces.wanted;
+        if left.is_empty() || wanted.is_empty() {
+            return Ok(None);
+        }
+        let mut by_segment: Records<'a> = FxHashMap::default();
+        for row in self.source.records(wanted, left).await? {
+            let rows = RowSet::decode(&row.rows).map_err(corrupt("records", row.segment))?;
+            if let Some(interface) = self.names.get(&row.interface) {
+                let records = by_segment.entry(row.segment).or_default();
+                records.push(KnownRecord {
+                    interface,
+                    rows,
                     count: row.count,
                     errors: row.errors,
                     longest: row.longest,
                 });
-        }
-        for open in &mut self.open {
-            open.facts.records = Some(by_segment.remove(&open.segment).unwrap_or_default());
-        }
-        self.shake();
-        Ok(())
-    }
-
-    fn finish(self, window: &Window) -> Vec<Found> {
-        let mut found = Vec::new();
-        for open in &self.open {
-            for row in open
-                .heads
-                .rows
-                .iter()
-                .filter(|row| open.rows.contains(row.ordinal))
-            {
-                if let Some(key) = window.row_key(row.start, row.duration) {
-                    let row_id = RowId::new(open.segment, row.ordinal);
-                    found.push(Found {
-                        key,
-                        row: row_id,
-                        spans: row.spans,
-                    });
-                }
             }
         }
-        found
+        left.retain(|segment| {
+            let records = by_segment.get(segment).map_or(&[][..], Vec::as_slice);
+            self.plan.may_record(self.interfaces, records)
+        });
+        Ok(Some(by_segment))
     }
 }

@@ -303,6 +303,13 @@ fn a_damaged_row_is_named() {
         ) -> Result<Vec<RecordRow>, StoreError> {
             self.0.records(interfaces, segments).await
         }
+        async fn outlines(
+            &self,
+            interfaces: &[i64],
+            segments: &[i64],
+        ) -> Result<(Vec<i64>, Vec<Outline>), StoreError> {
+            self.0.outlines(interfaces, segments).await
+        }
         async fn filters(
             &self,
             probes: &[Probe],
