@@ -1,4 +1,4 @@
--- Filters of 256 neighbouring segments (a group: segment / 256) as one for each key, so that a value is looked for in
+-- Filters of 128 neighbouring segments (a group: segment / 128) as one for each key, so that a value is looked for in
 -- few pages. A group that is merged has no filters by segment any more.
 
 -- Groups from merged_from on and before merged_to are merged; earlier ones have filters of schema 1 and stay.

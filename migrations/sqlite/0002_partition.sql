@@ -1,4 +1,4 @@
--- Filters of 256 neighbouring segments (a group: segment / 256) as one for each key, so that a value is looked for in
+-- Filters of 128 neighbouring segments (a group: segment / 128) as one for each key, so that a value is looked for in
 -- few pages. A group that is merged has no filters by segment any more.
 
 -- One row: groups from from_group on and before to_group are merged; earlier ones have filters of schema 1 and stay.

@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 /// Segments of a group.
 pub const SEGMENTS: i64 = 1 << SEGMENT_BITS;
-const SEGMENT_BITS: u32 = 8;
+const SEGMENT_BITS: u32 = 7;
 /// Bytes of a slice to aim for: a row that stays within a quarter of SQLite's page, and in the line on PostgreSQL.
 const SLICE_BYTES: usize = 1_400;
 /// Slices of a key at most.
