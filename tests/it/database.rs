@@ -1,7 +1,7 @@
 //! Several collectors on one PostgreSQL: whatever is killed, stopped or started anew, every acknowledged span is there
 //! once, and each request is one row.
 
-use crate::support::{QUICK, eventually, hoplog, recently};
+use crate::support::{LOG, PATIENCE, QUICK, hoplog, recently};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use hoplog_model::{SpanId, TraceId};
@@ -17,8 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// How long PostgreSQL stands still, and a collector may take to stop.
-const STANDSTILL: Duration = Duration::from_secs(10);
+/// How long a collector may take to stop.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 
 /// A collector that may be down.
@@ -32,7 +31,7 @@ impl Collector {
         let config = folder.path().join(format!("{name}.toml"));
         std::fs::write(
             &config,
-            format!("log = \"warn\"\ndatabase = \"{url}\"\n{QUICK}"),
+            format!("log = \"{LOG}\"\ndatabase = \"{url}\"\n{QUICK}"),
         )?;
         let mut options = ServerOptions::new(folder.path().join(name));
         options.arguments = vec!["--config".to_owned(), config.display().to_string()];
@@ -46,12 +45,25 @@ impl Collector {
 
     /// Everything received is in rows.
     async fn settled(&self) -> Result<()> {
-        let url = format!("http://{}/api/v1/books", self.server()?.http);
-        eventually("nothing waits", async || {
-            let books: Value = reqwest::get(&url).await?.error_for_status()?.json().await?;
-            Ok((books["waiting"] == 0).then_some(()))
-        })
-        .await
+        let server = self.server()?;
+        let settled = async || Ok((books(server).await?["waiting"] == 0).then_some(()));
+        server.until("nothing waits", PATIENCE, settled).await
+    }
+
+    /// It has begun to write a batch and waits for the database, while all that was sent is acknowledged.
+    async fn stuck(&self) -> Result<()> {
+        let server = self.server()?;
+        let stuck = async || {
+            let log = server.log();
+            let begun = log.rfind("a batch goes to the store");
+            Ok((begun > log.rfind("a batch is in the store")).then_some(()))
+        };
+        server
+            .until("a batch is under way", PATIENCE, stuck)
+            .await?;
+        let waiting = books(server).await?["waiting"].as_u64();
+        ensure!(waiting > Some(0), "nothing waits");
+        Ok(())
     }
 
     async fn kill_and_start(&mut self) -> Result<()> {
@@ -67,6 +79,12 @@ impl Collector {
         ensure!(rejected == 0, "{rejected} rejected: {message}");
         Ok(())
     }
+}
+
+async fn books(server: &Server) -> Result<Value> {
+    let url = format!("http://{}/api/v1/books", server.http);
+    let answer = reqwest::get(&url).await?.error_for_status()?;
+    Ok(answer.json().await?)
 }
 
 /// What was acknowledged, by request.
@@ -116,9 +134,10 @@ async fn two_collectors_and_a_database_that_fails_lose_and_double_nothing() -> R
             2 => {
                 // What comes meanwhile is acknowledged all the same.
                 postgres.stop_signal()?;
-                let standstill = tokio::time::sleep(STANDSTILL);
                 send(&collectors, &corpus(100), &mut chance, &mut acknowledged).await?;
-                standstill.await;
+                for collector in &collectors {
+                    collector.stuck().await?;
+                }
                 postgres.cont_signal()?;
             }
             4 => {

@@ -8,7 +8,7 @@ async fn nothing_acknowledged_is_lost_or_doubled_in_twenty_kills() -> Result<()>
     run(&Options {
         check_every: 1,
         rounds: 20,
-        spans: 20_000,
+        spans: 8_000,
         seed: 20,
         final_looks: 2_000,
         readable_within: None,

@@ -1,6 +1,6 @@
 //! What rules and retention leave out, they leave out by the book: figures stay exact.
 
-use crate::support::{Home, Hoplog, QUICK, balanced, eventually, recently};
+use crate::support::{Home, Hoplog, PATIENCE, QUICK, balanced, recently};
 use anyhow::{Context, Result, ensure};
 use hoplog_model::SpanKind::Server;
 use hoplog_model::times::HOUR;
@@ -202,12 +202,13 @@ async fn retention_by_size_drops_the_oldest_and_keeps_the_books() -> Result<()> 
     let bound = 600_000.0;
     home.configure(&format!("{hourly}retain_bytes = {bound}\n"))?;
     let hoplog = home.start().await?;
-    eventually("the oldest partitions are dropped", async || {
+    let dropped = async || {
         let bytes = metric(&hoplog, "hoplog_store_bytes").await?;
         let is_alone = metric(&hoplog, "hoplog_store_partitions").await? <= 1.0;
         Ok((bytes <= bound || is_alone).then_some(()))
-    })
-    .await?;
+    };
+    let what = "the oldest partitions are dropped";
+    hoplog.server.until(what, PATIENCE, dropped).await?;
     let dropped = metric(&hoplog, "hoplog_store_dropped_rows_total").await?;
     ensure!(dropped + metric(&hoplog, "hoplog_store_rows").await? == HOURS as f64 * 100.0);
     let oldest: TraceId = hour(HOURS - 1)[0].trace_id();

@@ -17,13 +17,15 @@ use tokio::time::{Instant, timeout};
 
 /// How long anything may take before a test gives up.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What is logged: warnings, and what the way in has done, for [`Server::until`].
+pub(crate) const LOG: &str = "warn,hoplog_assemble=debug,hoplog=info";
 
 /// Requests are written a second after their last span, and checkpoints come as often.
 pub(crate) const QUICK: &str = "[assemble]\nquiet_seconds = 1\ncheckpoint_seconds = 1\n";
 
-/// Looks again and again until there is something to see; what was missing is the error.
+/// Looks again and again until there is something to see; what was missing is the error. Every look asks
+/// another process, whose answers set the pace. Where that process tells what it has done,
+/// [`Server::until`] waits for it.
 pub(crate) async fn eventually<T>(
     what: impl Display,
     mut look: impl AsyncFnMut() -> Result<Option<T>>,
@@ -34,7 +36,6 @@ pub(crate) async fn eventually<T>(
             return Ok(seen);
         }
         ensure!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 
@@ -78,7 +79,7 @@ impl Home {
     /// From the next start on it has this config file.
     pub(crate) fn configure(&self, config: &str) -> Result<()> {
         let file = self.folder().join("hoplog.toml");
-        Ok(std::fs::write(file, format!("log = \"warn\"\n{config}"))?)
+        Ok(std::fs::write(file, format!("log = \"{LOG}\"\n{config}"))?)
     }
 
     /// The data folder, which is there after the first start.
@@ -270,11 +271,12 @@ impl Hoplog {
 
     /// The books once nothing is on its way any more.
     pub(crate) async fn settled_books(&self) -> Result<Value> {
-        eventually("nothing waits to be written", async || {
+        let settled = async || {
             let books = self.books().await?;
             Ok((books["waiting"] == 0).then_some(books))
-        })
-        .await
+        };
+        let what = "nothing waits to be written";
+        self.server.until(what, PATIENCE, settled).await
     }
 
     /// Exports over OTLP/HTTP; every span must be taken.

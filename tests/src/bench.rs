@@ -12,7 +12,7 @@ use hoplog_testkit::process::{Server, ServerOptions};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 /// How long the server may take to write what it has acknowledged.
 const SETTLE_WITHIN: Duration = Duration::from_secs(120);
@@ -127,6 +127,12 @@ async fn one_run(options: &Options) -> Result<Vec<Line>> {
         let url = postgres.url("postgres");
         server_options.arguments = vec!["--database".to_owned(), url];
     }
+    // A line a batch tells when to look whether all is written.
+    let told = (
+        "HOPLOG_LOG".to_owned(),
+        "info,hoplog_assemble=debug".to_owned(),
+    );
+    server_options.environment = vec![told];
     let server = Server::start(&server_options).await?;
     let corpus = Corpus::new(CorpusOptions {
         seed: options.seed,
@@ -217,15 +223,13 @@ fn ingest_lines(sent: &Sent, cpu_seconds: f64, peak_rss: u64, books: &Value) -> 
 
 /// Waits until every acknowledged span is in a row.
 async fn settle(server: &Server) -> Result<Value> {
-    let begun = Instant::now();
-    loop {
-        let books = get(&format!("http://{}/api/v1/books", server.http)).await?;
-        if books["waiting"] == 0 {
-            return Ok(books);
-        }
-        ensure!(begun.elapsed() < SETTLE_WITHIN, "still waiting: {books}");
-        sleep(Duration::from_millis(200)).await;
-    }
+    let url = format!("http://{}/api/v1/books", server.http);
+    let settled = async || {
+        let books = get(&url).await?;
+        Ok((books["waiting"] == 0).then_some(books))
+    };
+    let what = "nothing waits to be written";
+    server.until(what, SETTLE_WITHIN, settled).await
 }
 
 async fn more_than_one_part(server: &Server) -> Result<f64> {

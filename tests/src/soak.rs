@@ -17,10 +17,16 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::process::Command;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Requests looked at after each start.
 const LOOKS: usize = 40;
+
+/// Lines logged before a kill, at most: batches on their way and written, checkpoints.
+const LINES: u64 = 12;
+/// How long the server may take to write what it has acknowledged.
+const SETTLE_WITHIN: Duration = Duration::from_secs(120);
 
 /// Options of `cargo xtask soak`.
 #[derive(Debug, Parser)]
@@ -67,7 +73,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let config = folder.path().join("hoplog.toml");
     std::fs::write(
         &config,
-        "log = \"warn\"\n[assemble]\nquiet_seconds = 1\ncheckpoint_seconds = 1\n",
+        "log = \"warn,hoplog_assemble=debug\"\n[assemble]\nquiet_seconds = 1\ncheckpoint_seconds = 1\n",
     )?;
     let mut server_options = ServerOptions::new(&data);
     server_options.arguments = vec!["--config".to_owned(), config.display().to_string()];
@@ -141,11 +147,22 @@ impl Soak {
         });
         let batches = Arc::new(Mutex::new(corpus.batches()));
         let mut senders = JoinSet::new();
+        let (taken, mut acknowledged) = watch::channel(0);
+        let taken = Arc::new(taken);
+        let logged = server.logged();
         for _ in 0..4 {
             let client = OtlpClient::connect(server.otlp_grpc).await?;
-            senders.spawn(send(client, Arc::clone(&batches)));
+            senders.spawn(send(client, Arc::clone(&batches), Arc::clone(&taken)));
         }
-        tokio::time::sleep(Duration::from_millis(chance.random_range(50..1_500))).await;
+        drop(taken);
+        if chance.random() {
+            // In mid-sending; at the end of it where fewer spans are sent.
+            let spans = chance.random_range(0..options.spans.max(1));
+            drop(acknowledged.wait_for(|taken| *taken >= spans).await);
+        } else {
+            let lines = *logged.borrow() + chance.random_range(1..=LINES);
+            writing(&server, lines, &acknowledged).await?;
+        }
         server.kill().await?;
         while let Some(sent) = senders.join_next().await {
             let (answered, unanswered) = sent?;
@@ -244,10 +261,27 @@ impl Soak {
     }
 }
 
+/// Waits until so many lines are logged, or all is sent and written.
+async fn writing(server: &Server, lines: u64, acknowledged: &watch::Receiver<u64>) -> Result<()> {
+    let logged = server.logged();
+    let url = format!("http://{}/api/v1/books", server.http);
+    let look = async || {
+        if *logged.borrow() >= lines {
+            return Ok(Some(()));
+        }
+        let all_are_sent = acknowledged.has_changed().is_err();
+        let books: Value = reqwest::get(&url).await?.json().await?;
+        Ok((all_are_sent && books["waiting"] == 0).then_some(()))
+    };
+    let what = format!("{lines} lines, or everything written");
+    server.until(what, SETTLE_WITHIN, look).await
+}
+
 /// Sends until the server is gone; what was answered, and what was not.
 async fn send(
     mut client: OtlpClient,
     batches: Arc<Mutex<impl Iterator<Item = Batch>>>,
+    acknowledged: Arc<watch::Sender<u64>>,
 ) -> (Vec<Batch>, Vec<Batch>) {
     let mut answered = Vec::new();
     loop {
@@ -256,7 +290,10 @@ async fn send(
             return (answered, Vec::new());
         };
         match client.export(batch.bytes.clone()).await {
-            Ok(_) => answered.push(batch),
+            Ok(_) => {
+                acknowledged.send_modify(|spans| *spans += u64::from(batch.spans));
+                answered.push(batch);
+            }
             Err(_) => return (answered, vec![batch]),
         }
     }

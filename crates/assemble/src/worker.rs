@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 /// Requests in one segment at most, as the store's contract says.
 const BATCH: usize = 512;
@@ -222,6 +222,7 @@ impl Worker {
                 .map(|one| Arc::clone(&one.part))
                 .collect(),
         };
+        debug!(requests = batch.parts.len(), "a batch goes to the store");
         let writer = Arc::clone(&self.parts.writer);
         Box::pin(async move { writer.write(batch).await })
     }
@@ -232,6 +233,7 @@ impl Worker {
             Ok(written) => {
                 self.note_written(&written);
                 self.parts.open.settle(&std::mem::take(&mut self.pending));
+                debug!("a batch is in the store");
                 true
             }
             Err(why) if why.is_retryable() => {
@@ -267,6 +269,7 @@ impl Worker {
             }
             self.pending.pop();
             self.parts.open.settle(&[one]);
+            debug!("a request of a refused batch is done with");
         }
         true
     }
@@ -337,6 +340,7 @@ impl Worker {
                 self.trouble_is_over(Doing::Checkpoint);
                 self.recorded = position;
                 self.parts.inbox.release(ASSEMBLE, position);
+                debug!(%position, "checkpoint");
             }
             Ok(false) => {}
             Err(why) => self.note_trouble(Doing::Checkpoint, &why),

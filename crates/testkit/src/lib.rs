@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod corpus;
+pub mod ends;
 pub mod postgres;
 pub mod process;
 pub mod spans;

@@ -4,29 +4,25 @@
 //! Everything here blocks for as long as it takes: a start about a second, the rest much less.
 
 mod installed;
+mod log;
 
+use crate::ends::has_ended;
 use crate::process::{Stat, tail};
 use anyhow::{Context, bail, ensure};
 use installed::Installed;
-use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
+use log::{Heard, Waited};
+use std::io::PipeWriter;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::sleep;
 use std::time::{Duration, Instant};
+use tokio::net::TcpSocket;
 
 /// How long anything may take before it is an error.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// How often a port may turn out to be taken.
-const PORTS: usize = 10;
-/// What the server says where the port is another's, and where it was killed and its processes
-/// have not all ended yet.
-const IN_THE_WAY: [&str; 2] = ["Address already in use", "is still in use"];
 /// Ends the server when we are gone.
 const GUARD: &str = include_str!("postgres/guard.sh");
 
@@ -34,8 +30,17 @@ const GUARD: &str = include_str!("postgres/guard.sh");
 #[derive(Debug)]
 pub struct Postgres {
     child: Child,
-    port: u16,
+    heard: Heard,
+    port: Port,
     place: Place,
+}
+
+/// A port that nobody else gets, whether the server is there or not.
+#[derive(Debug)]
+struct Port {
+    number: u16,
+    /// Bound, so that the system gives it to nobody, and not listening, so that the server can.
+    _bound: TcpSocket,
 }
 
 /// What stays when the server is started anew.
@@ -45,6 +50,9 @@ struct Place {
     folder: PathBuf,
     settings: Vec<String>,
     guard: Child,
+    /// What the server holds as its input, and what gives it to the next one: the guard reads the other
+    /// end, and sees when nobody holds it any more.
+    alive: Option<PipeWriter>,
 }
 
 impl Postgres {
@@ -61,29 +69,33 @@ impl Postgres {
     /// # Errors
     /// As [`Postgres::start`], and for settings that it does not know.
     pub fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
-        Self::start_on(free_port()?, settings)
+        Self::start_on(0, settings)
     }
 
-    /// The first port is a guess: from a look for a free one on, anybody may take it.
-    fn start_on(mut port: u16, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+    /// On a free port if this one is taken.
+    fn start_on(port: u16, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let port = Port::reserve(port).or_else(|_| Port::reserve(0))?;
         let place = Place::new(settings)?;
-        for _ in 0..PORTS {
-            if let Some(child) = place.launch(port)? {
-                return Ok(Self { child, port, place });
-            }
-            port = free_port()?;
-        }
-        bail!("PostgreSQL found {PORTS} ports taken, {port} the last")
+        let (child, heard) = place.launch(port.number)?;
+        Ok(Self {
+            child,
+            heard,
+            port,
+            place,
+        })
     }
 
     /// Where a database of the server is.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+        format!(
+            "postgres://postgres@127.0.0.1:{}/{database}",
+            self.port.number
+        )
     }
 
     /// The server's port on the loopback address; the same after a restart.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number
     }
 
     /// The process id of the server's first process; another after a restart.
@@ -151,8 +163,9 @@ impl Postgres {
                 return Ok(());
             }
             ensure!(Instant::now() < deadline, "still moving: {moving:?}");
+            // Only its parent is told that a process stands still, and the parent of most does so
+            // itself: they are looked at when `kill`, which is told to do it again, has ended.
             signal("-STOP", &moving);
-            sleep(LOOK_EVERY);
         }
     }
 
@@ -176,35 +189,23 @@ impl Postgres {
         }
         self.cont_signal()?;
         signal("-INT", &[self.pid()]);
-        let deadline = Instant::now() + PATIENCE;
-        while self.child.try_wait()?.is_none() {
-            ensure!(
-                Instant::now() < deadline,
-                "PostgreSQL does not end\n{}",
-                self.log()
-            );
-            sleep(LOOK_EVERY);
-        }
+        let ended = has_ended(self.pid(), PATIENCE)?;
+        ensure!(ended, "PostgreSQL does not end\n{}", self.log());
+        self.child.wait()?;
         Ok(())
     }
 
     /// Starts a server that was shut down or killed, on its port and with its data.
     ///
     /// # Errors
-    /// It is running, its port remains taken, or it does not start; then the error shows the end
-    /// of its log.
+    /// It is running, or does not start; then the error shows the end of its log.
     pub fn start_again(&mut self) -> anyhow::Result<()> {
         ensure!(self.child.try_wait()?.is_some(), "PostgreSQL is running");
-        let deadline = Instant::now() + PATIENCE;
-        // A connection to elsewhere can have the port for a while.
-        while Instant::now() < deadline {
-            if let Some(child) = self.place.launch(self.port)? {
-                self.child = child;
-                return Ok(());
-            }
-            sleep(LOOK_EVERY);
-        }
-        bail!("somebody is in the way: {}", self.log())
+        // The processes of one that was killed end by themselves, but not at once.
+        let ended = self.heard.until_ended(PATIENCE);
+        ensure!(ended, "its processes do not end\n{}", self.log());
+        (self.child, self.heard) = self.place.launch(self.port.number)?;
+        Ok(())
     }
 
     /// [`Postgres::shut_down`], then [`Postgres::start_again`].
@@ -242,7 +243,7 @@ impl Place {
             .prefix("hoplog-postgres-")
             .tempdir()?;
         let installed = Installed::for_folder(folder.path())?;
-        let guard = guard(folder.path())?;
+        let (guard, alive) = guard(folder.path())?;
         let place = Self {
             installed,
             folder: folder.keep(),
@@ -251,6 +252,7 @@ impl Place {
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect(),
             guard,
+            alive: Some(alive),
         };
         place.initdb()?;
         Ok(place)
@@ -264,7 +266,7 @@ impl Place {
             .arg("--pgdata")
             .arg(self.data());
         let done = initdb
-            .stdin(Stdio::null())
+            .stdin(self.alive()?)
             .output()
             .context("start initdb")?;
         let said = String::from_utf8_lossy(&done.stderr);
@@ -272,24 +274,26 @@ impl Place {
         Ok(())
     }
 
-    /// The server, ready; `None` where somebody is in the way.
-    fn launch(&self, port: u16) -> anyhow::Result<Option<Child>> {
-        let mut child = self.spawn(port).context("start postgres")?;
-        let ready = self.until_ready(&mut child);
-        if ready.is_ok() {
-            return Ok(Some(child));
+    /// The server, ready.
+    fn launch(&self, port: u16) -> anyhow::Result<(Child, Heard)> {
+        let (said, says) = std::io::pipe()?;
+        let mut child = self.spawn(port, says).context("start postgres")?;
+        let mut heard = Heard::new(said, &self.log())?;
+        let waited = heard.until_ready(PATIENCE);
+        if waited == Waited::Ready {
+            return Ok((child, heard));
         }
         let _ = child.kill();
-        child.wait()?;
+        let status = child.wait()?;
+        heard.until_ended(PATIENCE);
         let log = tail(&self.log());
-        if IN_THE_WAY.iter().any(|words| log.contains(words)) {
-            return Ok(None);
+        match waited {
+            Waited::InVain => bail!("not ready within {PATIENCE:?}\n{log}"),
+            _ => bail!("postgres ended: {status}\n{log}"),
         }
-        ready.context(log).map(|()| None)
     }
 
-    fn spawn(&self, port: u16) -> anyhow::Result<Child> {
-        let log = File::create(self.log())?;
+    fn spawn(&self, port: u16, says: PipeWriter) -> anyhow::Result<Child> {
         let mut postgres = self.command("postgres");
         let port = format!("port={port}");
         let own = [
@@ -303,30 +307,16 @@ impl Place {
         {
             postgres.args(["-c", setting]);
         }
-        postgres.arg("-D").arg(self.data()).stdin(Stdio::null());
-        postgres.stdout(log.try_clone()?).stderr(log);
+        postgres.arg("-D").arg(self.data()).stdin(self.alive()?);
+        postgres.stdout(says.try_clone()?).stderr(says);
         // What a terminal tells us, as Ctrl-C, is not for the server.
         Ok(postgres.process_group(0).spawn()?)
     }
 
-    fn until_ready(&self, child: &mut Child) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        while !self.is_ready(child.id()) {
-            if let Some(status) = child.try_wait()? {
-                bail!("postgres ended: {status}");
-            }
-            ensure!(Instant::now() < deadline, "not ready within {PATIENCE:?}");
-            sleep(LOOK_EVERY);
-        }
-        Ok(())
-    }
-
-    /// What `pg_ctl start` waits for: the first line of the lock file is the process, the eighth
-    /// tells how far it is.
-    fn is_ready(&self, pid: u32) -> bool {
-        let lock = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
-        let mut lines = lock.lines();
-        lines.next() == Some(&pid.to_string()) && lines.nth(6).map(str::trim) == Some("ready")
+    /// An input from which nothing comes, that tells the guard that somebody is there.
+    fn alive(&self) -> anyhow::Result<PipeWriter> {
+        let alive = self.alive.as_ref().context("the folder is given up")?;
+        Ok(alive.try_clone()?)
     }
 
     fn command(&self, program: &str) -> Command {
@@ -343,6 +333,7 @@ impl Place {
 
     /// Waiting closes the guard's input, whereupon it ends the server and removes the folder.
     fn give_up(&mut self) {
+        self.alive = None;
         let _ = self.guard.wait();
     }
 }
@@ -353,21 +344,33 @@ impl Drop for Place {
     }
 }
 
-/// Signals meant for our process group, or for all that write where we write, pass it by.
-fn guard(folder: &Path) -> anyhow::Result<Child> {
+/// The guard, and what who works in the folder is to hold. Signals meant for our process group, or for
+/// all that write where we write, pass it by.
+fn guard(folder: &Path) -> anyhow::Result<(Child, PipeWriter)> {
+    let (held, alive) = std::io::pipe()?;
     let mut guard = Command::new("sh");
     guard.args(["-c", GUARD, "guard"]).arg(folder);
     guard.current_dir("/").process_group(0);
     guard
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(held)
         .stderr(Stdio::null());
-    guard.spawn().context("start the guard of PostgreSQL")
+    let guard = guard.spawn().context("start the guard of PostgreSQL")?;
+    Ok((guard, alive))
 }
 
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
+impl Port {
+    /// This one, or if it is 0 any that is free.
+    fn reserve(port: u16) -> anyhow::Result<Self> {
+        let bound = TcpSocket::new_v4()?;
+        // The server does so, too: then both may have it as long as one of them listens.
+        bound.set_reuseaddr(true)?;
+        bound.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+        Ok(Self {
+            number: bound.local_addr()?.port(),
+            _bound: bound,
+        })
+    }
 }
 
 /// Those that neither stand still nor have ended.
@@ -456,6 +459,7 @@ impl Drop for Database {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::TcpListener;
 
     #[test]
     fn a_taken_port_is_given_up_for_another() {

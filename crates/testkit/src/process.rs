@@ -1,13 +1,18 @@
 //! A hoplog server as a process of its own: started, measured, ended, killed.
 
+use crate::ends::has_ended;
 use anyhow::{Context, bail, ensure};
+use std::fmt::Display;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 /// How long a server may take to print its addresses.
 pub const START_WITHIN: Duration = Duration::from_secs(60);
@@ -59,7 +64,10 @@ pub struct Server {
     /// Where OTLP/HTTP is received.
     pub otlp_http: SocketAddr,
     log: PathBuf,
-    drain: tokio::task::JoinHandle<()>,
+    /// Lines logged so far.
+    logged: watch::Receiver<u64>,
+    copy: JoinHandle<()>,
+    drain: JoinHandle<()>,
 }
 
 /// How a server ended.
@@ -101,7 +109,7 @@ impl Server {
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(log_file)
+            .stderr(Stdio::piped())
             .kill_on_drop(true);
         let mut child = command
             .spawn()
@@ -111,11 +119,18 @@ impl Server {
             .stdout
             .take()
             .context("the server's output is a pipe")?;
+        let stderr = child.stderr.take().context("the server's log is a pipe")?;
+        let (count, logged) = watch::channel(0);
+        let copy = tokio::spawn(copy(stderr, log_file, count));
         let mut lines = BufReader::new(stdout).lines();
         let addresses = timeout_at(Instant::now() + START_WITHIN, addresses(&mut lines)).await;
         let [http, otlp_grpc, otlp_http] = match addresses {
             Ok(Ok(addresses)) => addresses,
-            Ok(Err(error)) => return Err(error.context(tail(&log))),
+            Ok(Err(error)) => {
+                // It has closed its output: nearly always it has ended, and all it said is there.
+                drop(timeout_at(Instant::now() + START_WITHIN, copy).await);
+                return Err(error.context(tail(&log)));
+            }
             Err(_) => bail!("no addresses within {START_WITHIN:?}\n{}", tail(&log)),
         };
         // A full pipe would stop the server.
@@ -127,6 +142,8 @@ impl Server {
             otlp_grpc,
             otlp_http,
             log,
+            logged,
+            copy,
             drain,
         })
     }
@@ -139,6 +156,37 @@ impl Server {
     /// What the server logged so far (its last 64 KiB).
     pub fn log(&self) -> String {
         tail(&self.log)
+    }
+
+    /// How many lines it has logged: changes when something happens that it tells.
+    pub fn logged(&self) -> watch::Receiver<u64> {
+        self.logged.clone()
+    }
+
+    /// Looks, and again after each line that the server logs, until there is something to see. What is
+    /// waited for must be told by a line after it has happened: see the configuration's `log`.
+    ///
+    /// # Errors
+    /// The look's, and what was missing when the server or the time ended.
+    pub async fn until<T>(
+        &self,
+        what: impl Display,
+        within: Duration,
+        mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>,
+    ) -> anyhow::Result<T> {
+        let mut logged = self.logged();
+        let deadline = Instant::now() + within;
+        loop {
+            logged.mark_unchanged();
+            if let Some(seen) = look().await.with_context(|| what.to_string())? {
+                return Ok(seen);
+            }
+            match timeout_at(deadline, logged.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => bail!("the server ended before: {what}\n{}", self.log()),
+                Err(_) => bail!("not within {within:?}: {what}\n{}", self.log()),
+            }
+        }
     }
 
     /// CPU seconds used so far, user and system.
@@ -171,6 +219,7 @@ impl Server {
     pub async fn kill(mut self) -> anyhow::Result<()> {
         self.child.kill().await?;
         self.drain.abort();
+        self.copy.await?;
         Ok(())
     }
 
@@ -185,27 +234,40 @@ impl Server {
             .status()
             .await?;
         ensure!(signal.success(), "kill -TERM: {signal}");
+        let pid = self.pid;
+        let ended = tokio::task::spawn_blocking(move || has_ended(pid, within)).await??;
+        ensure!(
+            ended,
+            "still running {within:?} after SIGTERM\n{}",
+            self.log()
+        );
         // An ended process keeps its CPU time until it is waited for, so look before waiting.
-        let stat = loop {
-            let stat = Stat::read(self.pid)?;
-            if stat.ended {
-                break stat;
-            }
-            ensure!(
-                begun.elapsed() < within,
-                "still running {within:?} after SIGTERM\n{}",
-                self.log()
-            );
-            sleep(Duration::from_millis(5)).await;
-        };
+        let stat = Stat::read(self.pid)?;
         let took = begun.elapsed();
         let status = self.child.wait().await?;
         self.drain.abort();
+        self.copy.await?;
         Ok(Ended {
             status,
             cpu_seconds: stat.cpu_seconds,
             took,
         })
+    }
+}
+
+/// Puts the log into its file, line by line.
+async fn copy(stderr: ChildStderr, mut log: std::fs::File, count: watch::Sender<u64>) {
+    let mut stderr = BufReader::new(stderr);
+    let mut line = Vec::new();
+    while stderr
+        .read_until(b'\n', &mut line)
+        .await
+        .is_ok_and(|read| read > 0)
+    {
+        // A full disk must not stop the server: it would wait for us.
+        drop(log.write_all(&line));
+        line.clear();
+        count.send_modify(|count| *count += 1);
     }
 }
 

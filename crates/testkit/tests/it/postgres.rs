@@ -1,11 +1,13 @@
 //! PostgreSQL: started, stopped, started anew, and gone with whoever started it.
 
+use hoplog_testkit::ends;
 use hoplog_testkit::postgres::{Database, Postgres};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Set for the process that one of the tests kills.
@@ -21,11 +23,16 @@ fn folder(pid: u32) -> PathBuf {
     data.parent().unwrap().to_owned()
 }
 
-/// Ended; whether somebody waited for it does not matter.
+/// Ended by now; whether somebody waited for it does not matter.
 fn has_ended(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(") ").map(|(_, fields)| fields);
-    state.is_none_or(|fields| fields.starts_with('Z'))
+    ends::has_ended(pid, Duration::ZERO).unwrap()
+}
+
+fn ends(pid: u32) {
+    assert!(
+        ends::has_ended(pid, PATIENCE).unwrap(),
+        "{pid} does not end"
+    );
 }
 
 fn children(pid: u32) -> Vec<u32> {
@@ -33,12 +40,19 @@ fn children(pid: u32) -> Vec<u32> {
     list.split(' ').filter_map(|pid| pid.parse().ok()).collect()
 }
 
-fn eventually(what: &str, mut look: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !look() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+/// The guard of a folder, which is named on its command line.
+fn guard(folder: &Path) -> u32 {
+    let is_guard = |line: Vec<u8>| {
+        let mut words = line.split(|byte| *byte == 0);
+        words.any(|word| word == b"guard") && words.next() == Some(folder.as_os_str().as_bytes())
+    };
+    let mut processes = std::fs::read_dir("/proc").unwrap().map(Result::unwrap);
+    let guard = processes.find(|process| {
+        let line = std::fs::read(process.path().join("cmdline"));
+        line.is_ok_and(is_guard)
+    });
+    let pid = guard.unwrap().file_name();
+    pid.to_str().unwrap().parse().unwrap()
 }
 
 #[test]
@@ -135,7 +149,7 @@ fn a_killed_server_starts_again_with_what_was_committed() {
     let pid = server.pid().to_string();
     let killed = Command::new("kill").args(["-KILL", &pid]).status();
     assert!(killed.unwrap().success());
-    eventually("the server has ended", || has_ended(server.pid()));
+    ends(server.pid());
     server.start_again().unwrap();
     assert_eq!(server.psql("postgres", "SELECT n FROM t").unwrap(), "7");
 }
@@ -192,10 +206,12 @@ fn start_victim() -> (Child, Vec<u32>) {
 fn a_killed_process_leaves_neither_server_nor_folder() {
     let (mut victim, servers) = start_victim();
     let folders: Vec<PathBuf> = servers.iter().map(|pid| folder(*pid)).collect();
+    let guards: Vec<u32> = folders.iter().map(|folder| guard(folder)).collect();
     victim.kill().unwrap();
     victim.wait().unwrap();
-    for (pid, folder) in servers.into_iter().zip(folders) {
-        eventually("the server has ended", || has_ended(pid));
-        eventually("its folder is gone", || !folder.exists());
+    for ((pid, folder), guard) in servers.into_iter().zip(folders).zip(guards) {
+        ends(pid);
+        ends(guard);
+        assert!(!folder.exists());
     }
 }

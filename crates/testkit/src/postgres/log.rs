@@ -1,0 +1,78 @@
+//! What a server says, as it says it.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, PipeReader, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What PostgreSQL says when it takes connections.
+const READY: &[u8] = b"database system is ready to accept connections";
+
+/// What is heard of a server by way of its log. The lock makes it shareable; nobody else takes it.
+#[derive(Debug)]
+pub(super) struct Heard(Mutex<Receiver<()>>);
+
+/// How waiting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waited {
+    /// The server takes connections.
+    Ready,
+    /// All its processes have ended, and what they said is in the log.
+    Ended,
+    /// Neither, and no more time.
+    InVain,
+}
+
+impl Heard {
+    /// Copies what comes out of the pipe into a new file, to its end: when the last process that holds
+    /// the other end is gone.
+    pub(super) fn new(said: PipeReader, log: &Path) -> std::io::Result<Self> {
+        let (ready, heard) = channel();
+        let log = File::create(log)?;
+        std::thread::Builder::new()
+            .name("postgres log".to_owned())
+            .spawn(move || copy(said, log, &ready))?;
+        Ok(Self(Mutex::new(heard)))
+    }
+
+    /// Waits until it is ready.
+    pub(super) fn until_ready(&mut self, within: Duration) -> Waited {
+        let heard = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        match heard.recv_timeout(within) {
+            Ok(()) => Waited::Ready,
+            Err(RecvTimeoutError::Disconnected) => Waited::Ended,
+            Err(RecvTimeoutError::Timeout) => Waited::InVain,
+        }
+    }
+
+    /// Waits until all its processes have ended, the one that started them and the others; false if
+    /// they have not.
+    pub(super) fn until_ended(&mut self, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // A server that restarts itself after a crash is ready again and again.
+            match self.until_ready(left) {
+                Waited::Ready => {}
+                ended => return ended == Waited::Ended,
+            }
+        }
+    }
+}
+
+/// `ready` goes when nothing more can come.
+fn copy(said: PipeReader, mut log: File, ready: &Sender<()>) {
+    let mut said = BufReader::new(said);
+    let mut line = Vec::new();
+    while said.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+        // A full disk must not stop the server: it would wait for us.
+        drop(log.write_all(&line));
+        if line.windows(READY.len()).any(|words| words == READY) {
+            // Nobody may listen any more.
+            let _ = ready.send(());
+        }
+        line.clear();
+    }
+}
