@@ -23,5 +23,5 @@ pub mod proto;
 pub use answers::Answers;
 pub use error::{ErrorCode, QueryError};
 pub use grpc::grpc_routes;
-pub use hoplog_store::{Cost, PartitionHealth, Sort, StoreHealth, StoredRequest};
+pub use hoplog_store::{Cost, DictionaryHealth, PartitionHealth, Sort, StoreHealth, StoredRequest};
 pub use http::http_routes;

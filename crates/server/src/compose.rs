@@ -86,6 +86,7 @@ impl App {
     pub(crate) async fn start(config: Config, listeners: Listeners) -> Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let addresses = listeners.addresses()?;
+        let repack_percent = config.store.repack_cpu_percent;
         let store = crate::database::open(&config, &clock).await?;
         let recovery = store
             .recovery()
@@ -115,7 +116,7 @@ impl App {
         let worker = spawn_worker(worker, stopping)?;
         let doors = open_doors(&receiver, listeners.otlp_grpc, listeners.otlp_http);
         let pages = open_pages(&config, &answers, addresses, listeners.http);
-        let upkeep = start_upkeep(&store, &clock);
+        let upkeep = start_upkeep(&store, &clock, repack_percent);
         Ok(Self {
             addresses,
             doors,
@@ -261,9 +262,15 @@ fn serve_on(stage: &mut Stage, listener: TcpListener, router: Router) {
     });
 }
 
-fn start_upkeep(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>) -> Stage {
+fn start_upkeep(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, repack_percent: u32) -> Stage {
     let mut stage = Stage::new("the upkeep");
     let upkeep = crate::serve::upkeep(Arc::clone(store) as _, Arc::clone(clock), stage.token());
     stage.spawn(upkeep);
+    let store = Arc::clone(store) as _;
+    stage.spawn(crate::repacking::repack(
+        store,
+        repack_percent,
+        stage.token(),
+    ));
     stage
 }

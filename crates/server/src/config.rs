@@ -135,17 +135,19 @@ fn file(path: &Path) -> Result<Table> {
 }
 
 /// Numbers with which hoplog would keep nothing, and what they may be. The inbox looks at its own.
-fn bounds(config: &Config) -> [(&'static str, u64, u64, u64); 4] {
+fn bounds(config: &Config) -> [(&'static str, u64, u64, u64); 5] {
     let (assemble, store) = (&config.assemble, &config.store);
     let memory = u64::try_from(assemble.memory_bytes).unwrap_or(u64::MAX);
     let days = store.retain_days.map_or(DAYS_MAX, u64::from);
     let hours = u64::from(store.partition_hours);
+    let repack = u64::from(store.repack_cpu_percent);
     let age = assemble.age_seconds_max;
     [
         ("assemble.age_seconds_max", age, 1, u64::MAX),
         ("assemble.memory_bytes", memory, 1, u64::MAX),
         ("store.partition_hours", hours, 1, 744),
         ("store.retain_days", days, 1, DAYS_MAX),
+        ("store.repack_cpu_percent", repack, 0, 100),
     ]
 }
 
@@ -321,6 +323,10 @@ mod tests {
             (
                 "[store]\nretain_days = 100001",
                 "store.retain_days = 100001: the most is 100000",
+            ),
+            (
+                "[store]\nrepack_cpu_percent = 101",
+                "store.repack_cpu_percent = 101: the most is 100",
             ),
             (
                 "[assemble]\nmemory_bytes = 0",

@@ -12,6 +12,7 @@ mod database;
 mod demo;
 mod lifecycle;
 mod pipeline;
+mod repacking;
 mod serve;
 
 fn main() -> ExitCode {

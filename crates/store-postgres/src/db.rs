@@ -16,7 +16,8 @@ const STEPS: &[&str] = &[
         include_str!("../../../migrations/postgres/0001_catalogue.sql"),
         include_str!("../../../migrations/postgres/0001_partition.sql"),
     ),
-    include_str!("../../../migrations/postgres/0002_partition.sql"),
+    include_str!("../../../migrations/postgres/0002_merging.sql"),
+    include_str!("../../../migrations/postgres/0003_repack.sql"),
 ];
 /// Key of the advisory lock under which the schema and partitions are made.
 pub(crate) const SCHEMA_LOCK: i64 = 0x686f_706c_6f67;

@@ -14,6 +14,7 @@ mod maintenance;
 mod merge;
 mod partition;
 mod reader;
+mod repack;
 mod rows;
 mod shared;
 mod source;

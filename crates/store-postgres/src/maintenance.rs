@@ -13,9 +13,10 @@ use async_trait::async_trait;
 use hoplog_model::times::{DAY, HOUR};
 use hoplog_model::{RowId, UnixNanos};
 use hoplog_store::tables::place::Ranged;
-use hoplog_store::tables::{Checked, ROWS_LEAST, SAMPLES, check, learn};
+use hoplog_store::tables::{Checked, ROWS_LEAST, SAMPLES, Step, check, learn};
 use hoplog_store::{CheckReport, Maintenance, PartitionHealth, StoreError, StoreHealth};
 use sqlx::{Connection as _, PgConnection};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How long before its first instant a partition is made, in nanoseconds.
@@ -39,10 +40,10 @@ impl Maintenance for PostgresStore {
         if partition.rows < ROWS_LEAST {
             return Ok(false);
         }
-        let reached = reached_density(&mut connection).await?;
         let rows = newest_rows(&mut connection, partition).await?;
         let dictionaries = Arc::clone(&self.shared.dictionaries);
-        let trained = tokio::task::spawn_blocking(move || learn(&dictionaries, &rows, reached));
+        let learned = Arc::clone(&self.shared.learned);
+        let trained = tokio::task::spawn_blocking(move || learn(&dictionaries, &learned, &rows));
         let Some((dictionary, density)) = trained.await.map_err(|why| error::task(&why))?? else {
             return Ok(false);
         };
@@ -56,6 +57,16 @@ impl Maintenance for PostgresStore {
         let shared = Arc::clone(&self.shared);
         let runtime = &self.shared.runtime;
         let done = runtime.spawn(async move { shared.merge_one().await });
+        done.await.map_err(|why| error::task(&why))?
+    }
+
+    async fn repack(&self) -> Result<Step, StoreError> {
+        // A task of its own: a caller that gives up does not leave a transaction half way.
+        let shared = Arc::clone(&self.shared);
+        let done = self
+            .shared
+            .runtime
+            .spawn(async move { shared.repack().await });
         done.await.map_err(|why| error::task(&why))?
     }
 
@@ -80,7 +91,16 @@ impl Maintenance for PostgresStore {
         let packed_bytes_per_span = newest.map_or(0.0, |newest| {
             newest.packed_bytes as f64 / newest.books.stored.max(1) as f64
         });
+        let mut packed_with = BTreeMap::new();
+        for (dictionary, rows) in partitions.iter().flat_map(|one| &one.packing.rows) {
+            *packed_with.entry(*dictionary).or_default() += rows;
+        }
+        let dictionaries = &self.shared.dictionaries;
+        let packing = || partitions.iter().map(|one| &one.packing);
         Ok(StoreHealth {
+            packing: self.shared.learned.health(dictionaries, &packed_with),
+            repacked_rows: packing().map(|packing| packing.repacked).sum(),
+            repacked_saved_bytes: packing().map(|packing| packing.saved).sum(),
             bytes: lines.iter().map(|line| line.bytes).sum(),
             rows: lines.iter().map(|line| line.rows).sum(),
             partitions: lines,
@@ -123,6 +143,7 @@ impl PostgresStore {
                 books: partition.books,
                 rows: partition.rows,
                 packed_bytes: partition.packed_bytes,
+                packing: partition.packing.clone(),
             };
             let mut tables = PartitionTables::open(&self.shared, connection, partition).await?;
             let dictionaries = &self.shared.dictionaries;
@@ -221,15 +242,6 @@ async fn sizes(connection: &mut PgConnection) -> Result<Vec<(i64, u64)>, StoreEr
 fn size_of(sizes: &[(i64, u64)], day: i64) -> u64 {
     let found = sizes.iter().find(|(of, _)| *of == day);
     found.map_or(0, |(_, bytes)| *bytes)
-}
-
-/// Bytes of spans a packed byte that the newest trained dictionary reached at first.
-async fn reached_density(connection: &mut PgConnection) -> Result<Option<f64>, StoreError> {
-    let mut reached = None;
-    for row in db::all(connection, &sql::READ_DICTIONARIES, Args::new().with(0_i64)).await? {
-        reached = column::<Option<f64>>(&row, 2)?.or(reached);
-    }
-    Ok(reached)
 }
 
 async fn newest_rows(

@@ -12,7 +12,7 @@ use hoplog_store::tables::read_group;
 use sqlx::{Connection as _, PgConnection, PgTransaction};
 
 /// Key of the advisory lock of the one that merges: of several collectors one does.
-const MERGE_LOCK: i64 = db::SCHEMA_LOCK + 2;
+const MERGE_LOCK: i64 = db::SCHEMA_LOCK + 3;
 
 impl Shared {
     /// [`hoplog_store::Maintenance::merge`]: of the newest partition that has a group to merge.

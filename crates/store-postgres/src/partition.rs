@@ -4,6 +4,7 @@ use crate::db::{self, column};
 use crate::error;
 use crate::sql::{self, Args};
 use hoplog_model::UnixNanos;
+use hoplog_store::tables::Packing;
 use hoplog_store::tables::place::{Ranged, new_range};
 use hoplog_store::walk::PartitionBounds;
 use hoplog_store::{Books, StoreError};
@@ -52,6 +53,8 @@ pub(crate) struct Partition {
     pub(crate) rows: u64,
     /// Bytes of all frames.
     pub(crate) packed_bytes: u64,
+    /// What its rows are packed with.
+    pub(crate) packing: Packing,
     /// What its segments span.
     pub(crate) bounds: Option<PartitionBounds>,
     /// The greatest number of any flushed batch.
@@ -75,7 +78,7 @@ pub(crate) async fn read_all(
     connection: &mut PgConnection,
 ) -> Result<(Vec<Partition>, i64), StoreError> {
     let rows = db::all(connection, &sql::READ_PARTITIONS, Args::new()).await?;
-    let newest = rows.first().map_or(Ok(0), |row| column(row, 17))?;
+    let newest = rows.first().map_or(Ok(0), |row| column(row, 19))?;
     let partitions: Result<Vec<_>, _> = rows.iter().map(Partition::read).collect();
     Ok((partitions?, newest))
 }
@@ -109,6 +112,7 @@ impl Partition {
             },
             rows: total(9)?,
             packed_bytes: total(10)?,
+            packing: Packing::decode(int(17)?, column(row, 18)?)?,
             bounds: segments.map(|((min_start, max_start), max_duration)| PartitionBounds {
                 min_start: hoplog_store::tables::lower(min_start),
                 max_start: hoplog_store::tables::upper(max_start),

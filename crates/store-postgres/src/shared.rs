@@ -7,7 +7,7 @@ use crate::sql::{self, Args};
 use hoplog_model::{Clock, Interface, SpanKind};
 use hoplog_store::StoreError;
 use hoplog_store::pack::Dictionaries;
-use hoplog_store::tables::{Changes, Pending, decode};
+use hoplog_store::tables::{Changes, Learned, Pending, decode, lower};
 use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgRow};
@@ -27,6 +27,8 @@ pub(crate) struct Shared {
     /// belongs to the one that made it.
     pub(crate) runtime: Handle,
     pub(crate) dictionaries: Arc<Dictionaries>,
+    /// What is known of them.
+    pub(crate) learned: Arc<Learned>,
     stored: Mutex<StoredDictionaries>,
     interfaces: Mutex<FxHashMap<i64, Interfaces>>,
     pending: Mutex<FxHashMap<i64, Logged>>,
@@ -91,6 +93,7 @@ impl Shared {
             options,
             runtime: Handle::current(),
             dictionaries: Arc::new(Dictionaries::shipped()),
+            learned: Arc::default(),
             stored: Mutex::default(),
             interfaces: Mutex::default(),
             pending: Mutex::default(),
@@ -134,6 +137,10 @@ impl Shared {
                     return Err(StoreError::corrupt(at, "it cannot be used"));
                 }
             };
+            if let Ok(id) = u32::try_from(id) {
+                let added_at = lower(column(row, 4)?);
+                self.learned.note(id, added_at, column(row, 2)?);
+            }
             let n: i64 = column(row, 0)?;
             let mut stored = self.stored();
             stored.newest = n.max(stored.newest);

@@ -133,6 +133,9 @@ statements! {
     READ_SIZES: "read_sizes" => [];
     READ_TOTALS: "read_totals" => ["dropped_pkey"];
     READ_NEWEST_ROWS: "read_newest_rows" => ["requests_X_row_id_idx"];
+    READ_LINES: "read_lines" => ["requests_X_row_id_idx"];
+    UPDATE_FRAMES: "update_frames" => ["requests_X_row_id_idx"];
+    SET_PACKING: "set_packing" => ["partitions_pkey"];
     CHECK_ROWS: "check_rows" => ["requests_X_row_id_idx"];
     CHECK_RECORDS: "check_records" => ["records_X_pkey"];
     CHECK_FILTERS: "check_filters" => ["filters_X_pkey"];

@@ -332,6 +332,8 @@ impl Writer {
             db::execute(transaction, sql::DELETE_ROLLUP_LOG.of(day), args).await?;
             folded = segment;
         }
+        let mut packing = partition.packing.clone();
+        packing.apply(&prepared.repacked);
         let interfaces = i64::try_from(prepared.fresh.interfaces.len()).expect("few");
         let args = of_day().with(segment).with(folded).with(interfaces);
         let args = gained
@@ -341,6 +343,7 @@ impl Writer {
             .with(bits(prepared.rows_gained))
             .with(prepared.packed_bytes);
         let args = bounds.into_iter().fold(args, Args::with);
+        let args = args.with(packing.encode());
         db::execute(transaction, &sql::UPDATE_PARTITION, args)
             .await
             .map(drop)

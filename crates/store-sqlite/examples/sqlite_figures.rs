@@ -1,5 +1,6 @@
 //! What rows cost: writes a part of the benchmark's corpus and prints CPU time by thread and bytes by
-//! table, per span. `cargo run --release -p hoplog-store-sqlite --example sqlite_figures -- [SPANS]`
+//! table, per span. `cargo run --release -p hoplog-store-sqlite --example sqlite_figures -- [SPANS]
+//! [BATCHES]`: after so many batches a dictionary is trained; what came before is packed anew at the end.
 
 use hoplog_model::{Clock, Position, SystemClock, TraceId};
 use hoplog_otlp::{Limits, SpanSet, slice};
@@ -16,6 +17,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let spans = std::env::args()
         .nth(1)
         .map_or(Ok(200_000), |spans| spans.parse())?;
+    let train_at = std::env::args()
+        .nth(2)
+        .map_or(Ok(10), |batches| batches.parse())?;
     let dir = tempfile::tempdir()?;
     let keep = std::env::var("KEEP").is_ok();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -29,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             parts: batch.to_vec(),
         };
         written += store.write(batch).await?.stored;
-        if index == 10 {
+        if index == train_at {
             println!("trained: {}", store.train().await?);
         }
         if index % 30 == 29 {
@@ -60,6 +64,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
             .ok_or("a request is missing")?;
     }
     println!("by id: {} us each", (clock.now() - begun) / 1_000 / 200);
+    let before = cpu();
+    let mut packed = (0, 0, 0);
+    loop {
+        let step = store.repack().await?;
+        packed = (packed.0 + step.rows, packed.1 + step.saved, packed.2 + 1);
+        if !step.more {
+            break;
+        }
+    }
+    let spent: u64 = cpu()
+        .into_iter()
+        .map(|(thread, ms)| ms - before.get(&thread).copied().unwrap_or_default())
+        .sum();
+    println!(
+        "packed anew: {} rows, {} bytes saved, {} steps, {spent} ms of CPU",
+        packed.0, packed.1, packed.2
+    );
+    println!("{:?}", store.health().await?.packing);
     store.close().await?;
     for entry in std::fs::read_dir(dir.path().join("partitions"))? {
         tables(&entry?.path(), written).await?;

@@ -28,6 +28,7 @@ impl SqliteStore {
                 books: figures.books,
                 rows: figures.rows,
                 packed_bytes: figures.packed_bytes,
+                packing: partition.packing(),
             };
             let mut tables = PartitionTables {
                 partition,

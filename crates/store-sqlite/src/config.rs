@@ -13,6 +13,8 @@ pub struct Config {
     /// Bytes of the data folder beyond which the oldest partitions are dropped (the newest never
     /// is); none by default: no bound.
     pub retain_bytes: Option<u64>,
+    /// Percent of one processor that packing rows anew may take, 0 to 100; 5 by default, 0 packs none anew.
+    pub repack_cpu_percent: u32,
     /// Spans after which a request takes no more; later ones are left out and counted; 100,000 by default.
     pub request_spans: u32,
     /// Searches that run at once, each with at most one connection; 4 by default, at least 1.
@@ -34,6 +36,7 @@ impl Default for Config {
             partition_hours: 24,
             retain_days: Some(14),
             retain_bytes: None,
+            repack_cpu_percent: 5,
             request_spans: 100_000,
             searches: 4,
             lookups: 8,

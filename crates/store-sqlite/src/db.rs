@@ -25,7 +25,8 @@ pub(crate) const CATALOGUE: &[&str] = &[include_str!(
 /// Steps of a partition's schema, in order.
 pub(crate) const PARTITION: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_partition.sql"),
-    include_str!("../../../migrations/sqlite/0002_partition.sql"),
+    include_str!("../../../migrations/sqlite/0002_merging.sql"),
+    include_str!("../../../migrations/sqlite/0003_repack.sql"),
 ];
 
 /// An open database file.

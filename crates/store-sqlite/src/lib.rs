@@ -21,6 +21,7 @@ mod merge;
 mod partition;
 mod reader;
 mod readers;
+mod repack;
 mod rollups;
 mod rows;
 mod shared;

@@ -1,6 +1,5 @@
 //! Upkeep: retention, dictionaries, figures.
 
-use crate::db::column;
 use crate::error;
 use crate::partition::Partition;
 use crate::rows;
@@ -9,9 +8,10 @@ use crate::store::SqliteStore;
 use async_trait::async_trait;
 use hoplog_model::times::DAY;
 use hoplog_model::{RowId, UnixNanos};
-use hoplog_store::tables::{ROWS_LEAST, SAMPLES, learn};
+use hoplog_store::tables::{ROWS_LEAST, SAMPLES, Step, learn};
 use hoplog_store::walk::PackedRow;
 use hoplog_store::{CheckReport, Maintenance, PartitionHealth, StoreError, StoreHealth};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 #[async_trait]
@@ -51,10 +51,10 @@ impl Maintenance for SqliteStore {
         if partition.figures().rows < ROWS_LEAST {
             return Ok(false);
         }
-        let reached = self.reached_density(partition).await?;
         let rows = self.newest_rows(partition).await?;
         let dictionaries = Arc::clone(&self.shared.dictionaries);
-        let trained = tokio::task::spawn_blocking(move || learn(&dictionaries, &rows, reached));
+        let learned = Arc::clone(&self.shared.learned);
+        let trained = tokio::task::spawn_blocking(move || learn(&dictionaries, &learned, &rows));
         let Some((dictionary, density)) = trained.await.map_err(|why| error::task(&why))?? else {
             return Ok(false);
         };
@@ -72,11 +72,19 @@ impl Maintenance for SqliteStore {
             .await?
             .add_dictionary(partition, &dictionary, density)
             .await?;
+        let now = self.shared.clock.now();
+        self.shared
+            .learned
+            .note(dictionary.id(), now, Some(density));
         Ok(self.shared.dictionaries.choose(dictionary.id()))
     }
 
     async fn merge(&self) -> Result<bool, StoreError> {
         self.merge_one().await
+    }
+
+    async fn repack(&self) -> Result<Step, StoreError> {
+        self.repack_step().await
     }
 
     async fn close(&self) -> Result<(), StoreError> {
@@ -99,7 +107,20 @@ impl Maintenance for SqliteStore {
             .unwrap_or_default();
         #[expect(clippy::cast_precision_loss, reason = "a figure to look at")]
         let packed_bytes_per_span = newest.packed_bytes as f64 / newest.books.stored.max(1) as f64;
+        let (mut packed_with, mut repacked_rows, mut repacked_saved_bytes) =
+            (BTreeMap::new(), 0, 0);
+        for packing in partitions.iter().map(|partition| partition.packing()) {
+            repacked_rows += packing.repacked;
+            repacked_saved_bytes += packing.saved;
+            for (dictionary, rows) in packing.rows {
+                *packed_with.entry(dictionary).or_default() += rows;
+            }
+        }
+        let dictionaries = &self.shared.dictionaries;
         Ok(StoreHealth {
+            packing: self.shared.learned.health(dictionaries, &packed_with),
+            repacked_rows,
+            repacked_saved_bytes,
             bytes: lines.iter().map(|line| line.bytes).sum(),
             rows: lines.iter().map(|line| line.rows).sum(),
             partitions: lines,
@@ -118,18 +139,6 @@ impl Maintenance for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Bytes of spans a packed byte that the newest dictionary trained on the partition reached at first.
-    async fn reached_density(&self, partition: &Partition) -> Result<Option<f64>, StoreError> {
-        let mut connection = self.connection(partition).await?;
-        let rows = connection.all(&sql::READ_DICTIONARIES, Args::new()).await?;
-        self.shared.readers.give_back(partition, connection);
-        let mut reached = None;
-        for row in rows {
-            reached = column::<Option<f64>>(&row, 1)?.or(reached);
-        }
-        Ok(reached)
-    }
-
     async fn newest_rows(&self, partition: &Partition) -> Result<Vec<PackedRow>, StoreError> {
         let mut connection = self.connection(partition).await?;
         // As many rows as there may be in so many segments, if all were full.

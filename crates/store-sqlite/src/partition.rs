@@ -4,8 +4,8 @@ use crate::db::{self, Connection, column};
 use crate::rollups;
 use crate::sql::{self, Args};
 use hoplog_model::{Interface, SpanKind, UnixNanos};
-use hoplog_store::tables::Pending;
 use hoplog_store::tables::place::Ranged;
+use hoplog_store::tables::{Packing, Pending};
 use hoplog_store::walk::PartitionBounds;
 use hoplog_store::{Books, StoreError};
 use rustc_hash::FxHashMap;
@@ -28,6 +28,7 @@ pub(crate) struct Partition {
     /// First instant it is no longer for.
     pub(crate) to: UnixNanos,
     figures: Mutex<Figures>,
+    packing: Mutex<Packing>,
     interfaces: Mutex<Interfaces>,
     pending: Mutex<Pending>,
     /// Held while roll-ups are read and pending changes added, so that these do not go into the tables in between.
@@ -93,6 +94,7 @@ impl Partition {
             from,
             to,
             figures: Mutex::default(),
+            packing: Mutex::default(),
             interfaces: Mutex::default(),
             pending: Mutex::default(),
             answering: RwLock::default(),
@@ -111,7 +113,9 @@ impl Partition {
     /// Reads the figures and pending roll-ups from the file.
     pub(crate) async fn load(&self, connection: &mut Connection) -> Result<(), StoreError> {
         let loaded = Figures::read(connection).await?;
-        *self.figures_mut() = loaded;
+        let (figures, packing) = loaded;
+        *self.figures_mut() = figures;
+        self.set_packing(packing);
         let pending = rollups::read_pending(connection).await?;
         *self.pending() = pending;
         let merged = connection.one(&sql::READ_MERGING, Args::new()).await?;
@@ -143,6 +147,24 @@ impl Partition {
     /// What is known of it from now on.
     pub(crate) fn set_figures(&self, figures: Figures) {
         *self.figures_mut() = figures;
+    }
+
+    /// What its rows are packed with, as it is now.
+    pub(crate) fn packing(&self) -> Packing {
+        // Only ever assigned as a whole.
+        let packing = self.packing.lock();
+        packing.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What they are packed with from now on.
+    pub(crate) fn set_packing(&self, packing: Packing) {
+        *self.packing.lock().unwrap_or_else(PoisonError::into_inner) = packing;
+    }
+
+    /// The segment to pack anew next with this dictionary, see [`Packing::next`].
+    pub(crate) fn next_to_repack(&self, dictionary: u32) -> Option<(i64, Packing)> {
+        let Figures { rows, newest, .. } = self.figures();
+        self.packing().next(dictionary, rows, newest)
     }
 
     /// Changes of roll-ups that are not in the tables yet.
@@ -228,14 +250,15 @@ pub(crate) async fn read_interfaces(
 }
 
 impl Figures {
-    async fn read(connection: &mut Connection) -> Result<Self, StoreError> {
+    async fn read(connection: &mut Connection) -> Result<(Self, Packing), StoreError> {
         let books = connection.one(&sql::READ_BOOKS, Args::new()).await?;
         let total = |index| Ok::<_, StoreError>(column::<i64>(&books, index)?.cast_unsigned());
+        let packing = Packing::decode(column(&books, 5)?, column(&books, 6)?)?;
         let bounds = connection.one(&sql::READ_BOUNDS, Args::new()).await?;
         let bound = |index| column::<Option<i64>>(&bounds, index);
         let newest = bound(3)?.unwrap_or_default();
         let segments = bound(0)?.zip(bound(1)?).zip(bound(2)?);
-        Ok(Self {
+        let figures = Self {
             books: Books {
                 stored: total(0)?,
                 duplicate: total(1)?,
@@ -250,6 +273,7 @@ impl Figures {
                 newest,
             }),
             newest: newest.max(bound(4)?.unwrap_or_default()),
-        })
+        };
+        Ok((figures, packing))
     }
 }

@@ -7,6 +7,7 @@ use crate::readers::Readers;
 use hoplog_model::{Clock, UnixNanos};
 use hoplog_store::Books;
 use hoplog_store::pack::Dictionaries;
+use hoplog_store::tables::Learned;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use tokio::sync::Semaphore;
@@ -19,6 +20,8 @@ pub(crate) struct Shared {
     /// The data folder.
     pub(crate) folder: PathBuf,
     pub(crate) dictionaries: Arc<Dictionaries>,
+    /// What is known of them.
+    pub(crate) learned: Arc<Learned>,
     pub(crate) readers: Arc<Readers>,
     /// How many searches may run.
     pub(crate) searches: Semaphore,
@@ -44,6 +47,7 @@ impl Shared {
             clock,
             folder,
             dictionaries: Arc::new(Dictionaries::shipped()),
+            learned: Arc::default(),
             readers: Arc::new(readers),
             partitions: RwLock::new(partitions),
             dropped: Mutex::new(dropped),

@@ -47,6 +47,8 @@ statements! {
     INSERT_UPTO: partition "insert_upto" => [];
     DELETE_UPTO: partition "delete_upto" => ["SEARCH upto USING INDEX upto_max (upto_max<?)"];
     DELETE_DECISIONS: partition "delete_decisions" => ["SEARCH decisions USING INDEX decisions_at (at<?)"];
+    SET_PACKING: partition "set_packing" => ["SEARCH books USING INTEGER PRIMARY KEY (rowid=?)"];
+    DELETE_SEGMENT_ROWS: partition "delete_segment_rows" => ["SEARCH requests USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"];
     ADD_BOOKS: partition "add_books" => ["SEARCH books USING INTEGER PRIMARY KEY (rowid=?)"];
     INSERT_META: partition "insert_meta" => [];
     INSERT_ROLLUP_LOG: partition "insert_rollup_log" => [];
@@ -103,7 +105,8 @@ statements! {
         "SEARCH area USING INTEGER PRIMARY KEY (rowid=?)",
         "SEARCH a USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
     ];
-    // What a check reads.
+    // What is packed anew, and what a check reads.
+    READ_LINES: partition "read_lines" => ["SEARCH requests USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"];
     CHECK_ROWS: partition "check_rows" => ["SEARCH requests USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"];
     CHECK_RECORDS: partition "check_records" => ["SEARCH records USING PRIMARY KEY (bin=?)"];
     CHECK_FILTERS: partition "check_filters" => ["SEARCH filters USING PRIMARY KEY (bin=?)"];

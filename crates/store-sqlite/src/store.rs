@@ -68,6 +68,7 @@ impl SqliteStore {
             partitions,
             dropped,
         );
+        upgrade(&shared).await?;
         load(&shared).await?;
         let shared = Arc::new(shared);
         let writer = Writer::new(Arc::clone(&shared), catalogue);
@@ -242,12 +243,39 @@ async fn range(path: &Path) -> Result<Option<(u64, u64)>, StoreError> {
     range.transpose()
 }
 
+/// Brings the schema of every partition up to date, one after the other.
+async fn upgrade(shared: &Shared) -> Result<(), StoreError> {
+    for partition in shared.partitions() {
+        let mut connection = shared.readers.take(&partition).await?;
+        let version = connection.schema_version(db::PARTITION.len()).await?;
+        connection.close().await?;
+        if version < db::PARTITION.len() {
+            let config = &shared.config;
+            let purpose = Use::Write {
+                cache_kib: config.writer_cache_kib,
+                wal_pages: config.wal_pages,
+            };
+            let mut connection = Connection::open(&partition.path, purpose).await?;
+            connection.migrate(db::PARTITION).await?;
+            connection.close().await?;
+        }
+    }
+    Ok(())
+}
+
 /// Reads what is kept in memory of every partition: figures and dictionaries. The newest
 /// dictionary of the newest partition is used from here on.
 async fn load(shared: &Shared) -> Result<(), StoreError> {
     for partition in shared.partitions() {
         let mut connection = shared.readers.take(&partition).await?;
-        connection.schema_version(db::PARTITION.len()).await?;
+        let version = connection.schema_version(db::PARTITION.len()).await?;
+        if version < db::PARTITION.len() {
+            let name = &partition.name;
+            return Err(StoreError::Unavailable(format!(
+                "{name} has schema version {version}, this hoplog needs {}: start it once to write",
+                db::PARTITION.len()
+            )));
+        }
         partition.load(&mut connection).await?;
         for row in connection.all(&sql::READ_DICTIONARIES, Args::new()).await? {
             let id = dictionary_id(column(&row, 0)?)?;
@@ -257,6 +285,8 @@ async fn load(shared: &Shared) -> Result<(), StoreError> {
                 return Err(StoreError::corrupt(at, "it cannot be used"));
             }
             shared.dictionaries.choose(id);
+            let added_at = sql::lower(column(&row, 3)?);
+            shared.learned.note(id, added_at, column(&row, 1)?);
         }
         shared.readers.give_back(&partition, connection);
     }

@@ -4,6 +4,7 @@ mod file;
 mod inserts;
 mod layout;
 mod place;
+mod repack;
 
 pub(crate) use file::dictionary_id;
 

@@ -221,6 +221,7 @@ macro_rules! conformance {
             upkeep::a_check_of_a_good_store_finds_nothing
             upkeep::health_counts_the_rows
             upkeep::training_changes_no_answer
+            upkeep::packing_anew_changes_no_answer
             writing::a_request_is_read_as_soon_as_it_is_written
             writing::an_unknown_request_is_not_found
             writing::an_empty_batch_changes_nothing

@@ -35,8 +35,8 @@ pub use search::{
 pub use stats::{StatRow, StatsQuery};
 pub use summary::{Filed, summarize};
 pub use traits::{
-    CheckReport, Difference, Maintenance, PartitionHealth, SharedReader, SpanWriter, Store,
-    StoreHealth, TraceReader,
+    CheckReport, DictionaryHealth, Difference, Maintenance, PartitionHealth, SharedReader,
+    SpanWriter, Store, StoreHealth, TraceReader,
 };
 
 use hoplog_model::Summary;

@@ -5,6 +5,7 @@ mod rollup;
 
 use crate::eval::matches;
 use crate::summary::collect_keys;
+use crate::tables::Step;
 use crate::{
     Books, CheckReport, Checkpoint, Cost, Cursor, Decision, Difference, Filed, Maintenance,
     Outcome, Page, Part, PartitionHealth, Recovery, Search, SpanWriter, StatRow, StatsQuery,
@@ -323,6 +324,11 @@ impl Maintenance for MemoryStore {
     async fn merge(&self) -> Result<bool, StoreError> {
         // It has no filters.
         Ok(false)
+    }
+
+    async fn repack(&self) -> Result<Step, StoreError> {
+        // Nothing is packed here.
+        Ok(Step::default())
     }
 
     async fn close(&self) -> Result<(), StoreError> {

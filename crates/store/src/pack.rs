@@ -13,7 +13,7 @@ mod squeeze;
 mod table;
 
 pub use dictionary::{Dictionaries, Dictionary, SHIPPED, train};
-pub use frames::{PackError, Packer, Unpacked, Unpacker, check32};
+pub use frames::{PackError, Packer, Unpacked, Unpacker, check32, dictionary_of};
 pub(crate) use squeeze::Listener;
 pub(crate) use table::{Attribute, INT, TEXT};
 

@@ -11,9 +11,11 @@ mod learn;
 mod merge;
 mod names;
 mod numbers;
+mod packing;
 pub mod place;
 mod prepare;
 pub mod records;
+mod repack;
 mod rollups;
 mod settled;
 mod stats;
@@ -22,17 +24,19 @@ mod stored;
 pub use check::{Checked, check};
 pub use filters::Asked;
 pub use group::{Group, read_group};
-pub use learn::{ROWS_LEAST, SAMPLES, learn};
+pub use learn::{Learned, ROWS_LEAST, SAMPLES, learn};
 pub use names::{Fresh, INTERFACES_MAX, KEYS_MAX, Names, key_number};
 pub use numbers::{bits, lower, ordered, upper};
+pub use packing::{Packing, Repacked};
 pub use prepare::{FilterLine, Job, NewRow, Prepared, Search as SearchLines, prepare};
+pub use repack::{Line, Smaller, Step, repack, repacked};
 pub use rollups::{Cell, Changes, Deltas, Pending, changed, decode, encode, hours};
 pub use settled::Settled;
 pub use stats::{Rollup, Sums};
 pub use stored::{Columns, Stored, WholeRow, check32_of, join, trace_id};
 
 use crate::StoreError;
-use crate::filter::merged::{Line, Merged};
+use crate::filter::merged::{self, Merged};
 use crate::rollup::Delta;
 use crate::walk::SegmentLine;
 use async_trait::async_trait;
@@ -75,7 +79,7 @@ pub trait Tables: Send {
     async fn records(&mut self, segments: Range<i64>) -> Result<Vec<(i64, Vec<u8>)>, StoreError>;
 
     /// The filters of these segments that are not merged.
-    async fn filters(&mut self, segments: Range<i64>) -> Result<Vec<Line>, StoreError>;
+    async fn filters(&mut self, segments: Range<i64>) -> Result<Vec<merged::Line>, StoreError>;
 
     /// The merged filters of a group: all of them, or none.
     async fn merged(&mut self, group: i64) -> Result<Vec<Merged>, StoreError>;

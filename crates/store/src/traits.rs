@@ -1,5 +1,6 @@
 //! What every store does. Each sentence with MUST is a case of the conformance suite.
 
+use crate::tables::Step;
 use crate::{
     Books, Checkpoint, Page, Recovery, Search, StatRow, StatsQuery, StoreError, StoredRequest,
     WriteBatch, Written,
@@ -85,8 +86,32 @@ pub struct StoreHealth {
     pub packed_bytes_per_span: f64,
     /// Dictionaries in use.
     pub dictionaries: u64,
+    /// Each of them, the oldest first.
+    pub packing: Vec<DictionaryHealth>,
+    /// Rows that were packed anew with a later dictionary, in the partitions that are there.
+    pub repacked_rows: u64,
+    /// Bytes of packed spans that this saved.
+    pub repacked_saved_bytes: u64,
     /// Rows retention has dropped since ever.
     pub dropped_rows: u64,
+}
+
+/// Figures of one dictionary.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct DictionaryHealth {
+    /// As in the headers of frames; 0 is none.
+    pub id: u32,
+    /// Since when it is in the store; 0 if it is not yet.
+    pub added_at: UnixNanos,
+    /// Bytes of spans a packed byte when it was trained, on rows it was not trained on; none of the one that
+    /// ships.
+    pub density_trained: Option<f64>,
+    /// The same on the newest rows, of the one in use; none until it was measured.
+    pub density_now: Option<f64>,
+    /// Rows packed with it (by their first frame). Those written before they were counted are missing.
+    pub rows: u64,
+    /// Whether new rows are packed with it.
+    pub is_current: bool,
 }
 
 /// Figures of one partition.
@@ -139,6 +164,11 @@ pub trait Maintenance: Debug + Send + Sync {
     /// Merges the filters of a group of segments, if one is complete and not merged yet: the same answers from fewer
     /// pages. True if there may be another one.
     async fn merge(&self) -> Result<bool, StoreError>;
+
+    /// Packs some rows anew, a segment's at most, that were packed with another dictionary than the one in use.
+    /// MUST change no answer, and be all or nothing. Is to be called again while there is more to do, with pauses
+    /// in between: what it may take of a processor, the caller knows.
+    async fn repack(&self) -> Result<Step, StoreError>;
 
     /// Closes everything; later calls fail. A store that is dropped without this loses nothing.
     async fn close(&self) -> Result<(), StoreError>;

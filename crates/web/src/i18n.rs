@@ -75,7 +75,8 @@ messages! {
     col_exports col_spans col_bytes col_rejected col_refused not_listening rejected_by_reason
     told_to_retry nothing_rejected nothing_refused reason_other on_the_way open_requests
     open_bytes inbox_bytes inbox_damaged rows_merged newest_span never store store_rows store_bytes
-    store_density store_dictionaries store_dropped partitions no_partitions retention_none
+    store_density store_dictionaries store_repacked store_repacked_saved dictionaries_hint dictionary_none
+    dictionary_current col_dictionary col_density_trained col_density_now store_dropped partitions no_partitions retention_none
     retention_age retention_size col_partition col_share settings_about theme theme_auto
     theme_light theme_dark language language_auto keys_hint keys_on keys_off zone zone_hint
     zone_offset zone_now key_query key_id key_rows key_fold key_next_path key_copy key_views

@@ -154,12 +154,43 @@ fn of_store(page: &mut Page, store: &StoreHealth) {
         help,
         store.packed_bytes_per_span,
     );
+    dictionaries(page, store);
     page.head(
         "hoplog_store_dropped_rows_total",
         "counter",
         "Requests that retention has dropped",
     );
     page.line("hoplog_store_dropped_rows_total", &[], store.dropped_rows);
+}
+
+fn dictionaries(page: &mut Page, store: &StoreHealth) {
+    let help = "Requests packed anew with a later dictionary, in the partitions that are there";
+    page.gauge("hoplog_store_repacked_rows", help, store.repacked_rows);
+    let help = "Bytes that packing requests anew saved in them";
+    let saved = store.repacked_saved_bytes;
+    page.gauge("hoplog_store_repacked_saved_bytes", help, saved);
+    if store.packing.is_empty() {
+        return;
+    }
+    let name = "hoplog_store_dictionary_rows";
+    page.head(name, "gauge", "Requests packed with the dictionary");
+    for line in &store.packing {
+        let id = format!("{:08x}", line.id);
+        page.line(name, &[("dictionary", &id)], line.rows);
+    }
+    let name = "hoplog_store_dictionary_density";
+    let help = "Bytes of spans a packed byte, when it was trained and on the newest requests";
+    page.head(name, "gauge", help);
+    for line in &store.packing {
+        let id = format!("{:08x}", line.id);
+        let densities = [("trained", line.density_trained), ("now", line.density_now)];
+        for (when, density) in densities {
+            if let Some(density) = density {
+                let labels = [("dictionary", id.as_str()), ("when", when)];
+                page.line(name, &labels, density);
+            }
+        }
+    }
 }
 
 /// The page as it grows.

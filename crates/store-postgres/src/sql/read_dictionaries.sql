@@ -1,1 +1,1 @@
-SELECT n, id, density, bytes FROM dictionaries WHERE n > $1 ORDER BY n
+SELECT n, id, density, bytes, added_at FROM dictionaries WHERE n > $1 ORDER BY n

@@ -9,5 +9,6 @@ SET newest = $2,
     packed_bytes = packed_bytes + $9,
     min_start = least(min_start, $10),
     max_start = greatest(max_start, $11),
-    max_duration = greatest(max_duration, $12)
+    max_duration = greatest(max_duration, $12),
+    packing = $13
 WHERE from_nanos = $1

@@ -3,5 +3,6 @@ SET stored = stored + ?1,
     duplicate = duplicate + ?2,
     left_out = left_out + ?3,
     row_count = row_count + ?4,
-    packed_bytes = packed_bytes + ?5
+    packed_bytes = packed_bytes + ?5,
+    packing = ?6
 WHERE one = 1

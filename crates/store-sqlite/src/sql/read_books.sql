@@ -1,1 +1,3 @@
-SELECT stored, duplicate, left_out, row_count, packed_bytes FROM books WHERE one = 1
+SELECT stored, duplicate, left_out, row_count, packed_bytes, counted_from, packing
+FROM books
+WHERE one = 1

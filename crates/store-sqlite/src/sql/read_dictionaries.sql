@@ -1,1 +1,1 @@
-SELECT id, density, bytes FROM dictionaries ORDER BY n
+SELECT id, density, bytes, added_at FROM dictionaries ORDER BY n

@@ -24,7 +24,7 @@ pub(super) struct PartitionFile {
     /// Taken while a batch is prepared.
     pub(super) names: Names,
     /// Ids of the dictionaries that the file holds.
-    dictionaries: FxHashSet<u32>,
+    pub(super) dictionaries: FxHashSet<u32>,
     /// Bytes of the log at which it is emptied by force.
     log_bytes_max: u64,
     log_bytes_step: u64,
@@ -43,6 +43,10 @@ impl PartitionFile {
         };
         let mut connection = Connection::open(&partition.path, purpose).await?;
         connection.migrate(db::PARTITION).await?;
+        // Whoever wrote before may have been given up half way, and nobody knows of which half.
+        connection.begin().await?;
+        partition.load(&mut connection).await?;
+        connection.commit().await?;
         let interfaces = read_interfaces(&mut connection, 0).await?;
         let limit = i64::try_from(KEYS_MAX).expect("small");
         let keys = connection
@@ -73,6 +77,8 @@ impl PartitionFile {
         now: UnixNanos,
     ) -> Result<(), StoreError> {
         let figures = grown(self.partition.figures(), number, &prepared);
+        let mut packing = self.partition.packing();
+        packing.apply(&prepared.repacked);
         let connection = &mut self.connection;
         connection.begin().await?;
         if !prepared.replaced_rows.is_empty() {
@@ -113,13 +119,17 @@ impl PartitionFile {
             .into_iter()
             .fold(Args::new(), |args, more| args.with(sql::bits(more)));
         connection
-            .execute(&sql::ADD_BOOKS, args.with(prepared.packed_bytes))
+            .execute(
+                &sql::ADD_BOOKS,
+                args.with(prepared.packed_bytes).with(packing.encode()),
+            )
             .await?;
         connection.commit().await?;
         self.dictionaries
             .extend(prepared.dictionary.map(|dictionary| dictionary.id()));
         self.names = prepared.names;
         self.partition.set_figures(figures);
+        self.partition.set_packing(packing);
         self.partition.pending().add(prepared.rollups);
         Ok(())
     }
@@ -226,7 +236,7 @@ pub(crate) fn dictionary_id(stored: i64) -> Result<u32, StoreError> {
     u32::try_from(stored).map_err(|why| StoreError::corrupt("dictionaries id", why))
 }
 
-async fn insert_dictionary(
+pub(super) async fn insert_dictionary(
     connection: &mut Connection,
     dictionary: &Dictionary,
     density: Option<f64>,

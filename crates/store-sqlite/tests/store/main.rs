@@ -10,6 +10,7 @@ mod conformance;
 mod crash;
 mod folder;
 mod growing;
+mod repacking;
 mod retention;
 mod support;
 mod training;

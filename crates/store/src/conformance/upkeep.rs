@@ -1,7 +1,8 @@
 //! Retention, recovery, checks.
 
 use super::build::{Span, content, part, trace};
-use super::{KEEP, NOW, books, found, read, search, write};
+use super::{KEEP, NOW, all_pages, books, found, read, search, write};
+use crate::tables::ROWS_LEAST;
 use crate::{Checkpoint, Outcome, Part, RequestExpr, StatsQuery, Store};
 use hoplog_model::times::{DAY, HOUR, MINUTE};
 use hoplog_model::{Position, TraceId, UnixNanos};
@@ -244,4 +245,100 @@ pub async fn training_changes_no_answer(store: &dyn Store) {
     assert_eq!(content(&after.spans), content(&before.spans));
     write(store, vec![part(trace(11), &[Span::root(1).name("after")])]).await;
     assert_eq!(read(store, trace(11)).await.summary.interface.name, "after");
+}
+
+/// Requests enough to learn a dictionary from, and a few that are large or in parts.
+async fn many(store: &dyn Store) {
+    let request = |n: u64| {
+        let spans: Vec<Span> = (1..=4)
+            .map(|id| {
+                Span::root(id)
+                    .service(
+                        ["shop", "bank", "mail"][usize::try_from((n + id) % 3).expect("small")],
+                    )
+                    .name(&format!("a step of the {id} kind"))
+                    .at(NOW - n * 1_000, id * 1_000 + n)
+                    .with("order.number", n.cast_signed())
+                    .with("customer.of.many", format!("customer {}", n % 7).as_str())
+            })
+            .collect();
+        part(trace(n), &spans)
+    };
+    let numbers: Vec<u64> = (1..=ROWS_LEAST).collect();
+    for numbers in numbers.chunks(500) {
+        write(store, numbers.iter().copied().map(request).collect()).await;
+    }
+    let noise = |n: u64| {
+        format!(
+            "{:032x}",
+            u128::from(n).wrapping_pow(9).wrapping_mul(n.into())
+        )
+    };
+    let large: Vec<Span> = (1..=3_000)
+        .map(|n| Span::root(n).with("noise", (noise(n) + &noise(n + 7_919)).as_str()))
+        .collect();
+    write(store, vec![part(trace(ROWS_LEAST + 1), &large)]).await;
+    write(
+        store,
+        vec![part(trace(3), &[Span::child(9, 1).name("late")])],
+    )
+    .await;
+}
+
+/// Everything that can be asked of some requests.
+async fn told(store: &dyn Store) -> (Vec<hoplog_model::Summary>, Vec<Vec<String>>) {
+    let hits = all_pages(store, &search(RequestExpr::everything())).await;
+    let mut spans = Vec::new();
+    for n in [1, 2, 3, 1_000, ROWS_LEAST, ROWS_LEAST + 1] {
+        let read = read(store, trace(n)).await;
+        let mut said: Vec<_> = content(&read.spans)
+            .into_iter()
+            .map(|span| format!("{span:?}"))
+            .collect();
+        said.sort_unstable();
+        spans.push(said);
+    }
+    (hits, spans)
+}
+
+/// Rows are packed anew with a better dictionary: fewer bytes, the same answers, and every check is clean.
+pub async fn packing_anew_changes_no_answer(store: &dyn Store) {
+    many(store).await;
+    let before = told(store).await;
+    let trained = store.train().await.expect("there is enough to learn from");
+    let mut rows = 0;
+    loop {
+        let step = store.repack().await.expect("rows can be packed anew");
+        rows += step.rows;
+        if !step.more {
+            break;
+        }
+    }
+    assert!(rows >= ROWS_LEAST - 10 || !trained, "only {rows} rows");
+    assert_eq!(told(store).await, before);
+    let health = store.health().await.expect("the store can be read");
+    assert_eq!(health.repacked_rows, rows);
+    if trained {
+        assert!(health.repacked_saved_bytes > 0);
+        let current = health.packing.iter().find(|line| line.is_current);
+        let current = current.expect("one is in use");
+        assert!(current.rows >= rows, "{:?}", health.packing);
+        assert!(current.density_trained.is_some());
+        let counted: u64 = health.packing.iter().map(|line| line.rows).sum();
+        assert_eq!(counted, ROWS_LEAST + 1);
+    }
+    // A later part finds its row as it is now.
+    write(
+        store,
+        vec![part(trace(2), &[Span::child(9, 1).name("late")])],
+    )
+    .await;
+    assert_eq!(read(store, trace(2)).await.spans.len(), 5);
+    let report = store
+        .check(&|_, _| ())
+        .await
+        .expect("the store can be read");
+    assert_eq!(report.differences, []);
+    let step = store.repack().await.expect("there is nothing to do");
+    assert_eq!((step.rows, step.more), (0, false));
 }

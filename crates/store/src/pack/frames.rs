@@ -45,6 +45,11 @@ pub fn check32(frames: &[u8]) -> u32 {
     u32::try_from(low).expect("masked to 32 bits")
 }
 
+/// The id of the dictionary that the first of these frames is packed with; 0 is none, and no frame.
+pub fn dictionary_of(frames: &[u8]) -> u32 {
+    zstd_safe::get_dict_id_from_frame(frames).map_or(0, std::num::NonZeroU32::get)
+}
+
 /// Makes frames; keeps its buffers for the next.
 pub struct Packer {
     context: CCtx<'static>,

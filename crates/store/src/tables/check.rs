@@ -3,9 +3,9 @@
 mod rollups;
 mod segment;
 
-use super::{Tables, WholeRow};
+use super::{Packing, Tables, WholeRow};
 use crate::filter::merged::group_of;
-use crate::pack::{Dictionaries, Unpacker};
+use crate::pack::{Dictionaries, Unpacker, dictionary_of};
 use crate::rollup::{Delta, Rollups};
 use crate::segment::Names;
 use crate::walk::SegmentLine;
@@ -13,6 +13,7 @@ use crate::{Books, CheckReport, Difference, StoreError};
 use hoplog_model::{Interface, TraceId, UnixNanos};
 use rustc_hash::FxHashMap;
 use segment::{Bin, CheckedRow, MergedGroup};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 /// Differences that are told; more are only counted as there being some.
@@ -39,10 +40,11 @@ struct Found {
     rows: u64,
     spans: u64,
     packed_bytes: u64,
+    packed_with: BTreeMap<u32, u64>,
 }
 
 /// What a partition says of itself: its books and figures.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checked {
     /// What became of spans.
     pub books: Books,
@@ -50,6 +52,8 @@ pub struct Checked {
     pub rows: u64,
     /// Bytes of all frames.
     pub packed_bytes: u64,
+    /// What they are packed with.
+    pub packing: Packing,
 }
 
 /// Checks a partition, while nothing is written to it. `progress` is told rows done of all partitions.
@@ -178,6 +182,10 @@ impl Check<'_> {
         self.found.rows += 1;
         self.found.spans += row.request.spans.len() as u64;
         self.found.packed_bytes += row.packed.frames.len() as u64;
+        if row.packed.row.segment() >= self.said.packing.counted_from {
+            let dictionary = dictionary_of(&row.packed.frames);
+            *self.found.packed_with.entry(dictionary).or_default() += 1;
+        }
     }
 
     /// Books and figures against what was found.
@@ -186,12 +194,21 @@ impl Check<'_> {
             books: Books { stored, .. },
             rows,
             packed_bytes,
+            ..
         } = self.said;
         let Found {
             rows: found_rows,
             spans,
             packed_bytes: found_bytes,
+            ..
         } = self.found;
+        let (said_with, found_with) = (&self.said.packing.rows, &self.found.packed_with);
+        if said_with != found_with {
+            let what = format!(
+                "books packing (rows by dictionary) is {said_with:?}, but {found_with:?} are there"
+            );
+            self.differs(None, what);
+        }
         for (what, said, found) in [
             ("books stored (spans)", stored, spans),
             ("books row_count", rows, found_rows),

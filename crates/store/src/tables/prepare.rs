@@ -3,6 +3,7 @@
 
 use super::merge::{self, Frames};
 use super::names::{Fresh, Names, key_number};
+use super::packing::Repacked;
 use super::rollups::Changes;
 use super::stored::Stored;
 use super::{ordered, records};
@@ -61,6 +62,8 @@ pub struct Prepared {
     pub rows_gained: u64,
     /// Bytes of frames gained, less those that went.
     pub packed_bytes: i64,
+    /// What rows are packed with.
+    pub repacked: Repacked,
 }
 
 /// The search records of a batch's rows.
@@ -118,6 +121,7 @@ struct Work {
     replaced_rows: Vec<i64>,
     written: Written,
     packed_bytes: i64,
+    repacked: Repacked,
 }
 
 /// Prepares a batch. `order` says in which order its rows are best written, as indices into them.
@@ -143,6 +147,7 @@ pub fn prepare(
         replaced_rows: Vec::new(),
         written: Written::default(),
         packed_bytes: 0,
+        repacked: Repacked::default(),
     };
     let mut upto = Vec::with_capacity(job.parts.len() * 24);
     let mut upto_max = 0;
@@ -241,6 +246,7 @@ impl Work {
         self.rollups.absorbed(names, &spans, &absorbed);
         self.replaced_rows.push(stored.packed.row.0);
         self.packed_bytes -= signed(stored.packed.frames.len());
+        self.repacked.lose(stored.packed.row, &stored.packed.frames);
         let dictionary = self.dictionary.as_deref();
         let frames = merge::repack(&mut self.packer, dictionary, &spans, &absorbed, stored);
         let ordinal = self.next_ordinal();
@@ -256,6 +262,7 @@ impl Work {
 
     fn push(&mut self, summary: Summary, frames: Frames) {
         self.packed_bytes += signed(frames.all.len());
+        self.repacked.gain(&frames.all);
         for (part, n) in frames.new_parts.iter().zip(frames.old_parts..) {
             self.parts
                 .push((summary.trace_id, n, frames.all[part.clone()].to_vec()));
@@ -324,6 +331,7 @@ impl Work {
             upto_max,
             written: self.written,
             packed_bytes: self.packed_bytes,
+            repacked: self.repacked,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! `/pipeline`: can I trust what I see, and is anything stuck?
 
+mod dictionaries;
+
 use crate::Web;
 use crate::chrome::{Chrome, LATE, Place};
 use crate::failure::{Failure, respond};
@@ -9,6 +11,7 @@ use crate::reader::Reader;
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
+use dictionaries::DictionaryRow;
 use hoplog_model::UnixNanos;
 use hoplog_query::answers::{BooksAnswer, PipelineReport, ReasonCount, ReceiverLine};
 use hoplog_query::{PartitionHealth, StoreHealth};
@@ -26,6 +29,7 @@ pub(crate) struct PipelinePage {
     store: Vec<Pair>,
     retention: String,
     partitions: Vec<PartitionRow>,
+    dictionaries: Vec<DictionaryRow>,
 }
 
 /// Whether something is as it should be.
@@ -161,6 +165,7 @@ fn view(
             .rev()
             .map(|p| partition(p, health, reader))
             .collect(),
+        dictionaries: dictionaries::rows(health, reader),
     }
 }
 
@@ -299,6 +304,14 @@ fn store(health: &StoreHealth, t: &'static Messages) -> Vec<Pair> {
         Pair {
             label: t.store_dictionaries,
             value: format::count(health.dictionaries),
+        },
+        Pair {
+            label: t.store_repacked,
+            value: format::count(health.repacked_rows),
+        },
+        Pair {
+            label: t.store_repacked_saved,
+            value: format::bytes(health.repacked_saved_bytes).plain(),
         },
         Pair {
             label: t.store_dropped,

@@ -1,0 +1,4 @@
+UPDATE partitions
+SET packed_bytes = packed_bytes - $2,
+    packing = $3
+WHERE from_nanos = $1

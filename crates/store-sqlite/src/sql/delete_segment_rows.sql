@@ -1,0 +1,1 @@
+DELETE FROM requests WHERE row_id >= ?1 AND row_id < ?2

@@ -1,0 +1,4 @@
+SELECT row_id, check32, spans
+FROM requests
+WHERE row_id >= ?1 AND row_id < ?2 AND part_count = 0
+ORDER BY row_id

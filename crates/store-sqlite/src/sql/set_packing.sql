@@ -1,0 +1,4 @@
+UPDATE books
+SET packed_bytes = packed_bytes - ?1,
+    packing = ?2
+WHERE one = 1
