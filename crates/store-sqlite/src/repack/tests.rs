@@ -99,7 +99,7 @@ async fn a_step_given_up_anywhere_is_done_or_is_not() {
     let current = store.shared.dictionaries.current().unwrap().id();
     assert_eq!(packing.repacked, 120);
     assert_eq!(packing.rows.keys().copied().collect::<Vec<_>>(), [current]);
-    drop(store);
+    store.close().await.unwrap();
     let again = SqliteStore::open(dir.path(), Config::default(), clock())
         .await
         .unwrap();
