@@ -219,6 +219,8 @@ macro_rules! conformance {
             upkeep::recovery_knows_what_lies_beyond_the_checkpoint
             upkeep::decisions_are_remembered_for_an_hour
             upkeep::a_check_of_a_good_store_finds_nothing
+            upkeep::a_clock_that_jumps_loses_nothing
+            upkeep::times_at_the_ends_of_time_are_rows
             upkeep::health_counts_the_rows
             upkeep::training_changes_no_answer
             upkeep::packing_anew_changes_no_answer

@@ -5,7 +5,7 @@ use super::{KEEP, NOW, all_pages, books, found, read, search, write};
 use crate::tables::ROWS_LEAST;
 use crate::{Checkpoint, Outcome, Part, RequestExpr, StatsQuery, Store};
 use hoplog_model::times::{DAY, HOUR, MINUTE};
-use hoplog_model::{Position, TraceId, UnixNanos};
+use hoplog_model::{Flags, Position, TraceId, UnixNanos};
 
 fn position(offset: u32) -> Position {
     Position { segment: 1, offset }
@@ -341,4 +341,74 @@ pub async fn packing_anew_changes_no_answer(store: &dyn Store) {
     assert_eq!(report.differences, []);
     let step = store.repack().await.expect("there is nothing to do");
     assert_eq!((step.rows, step.more), (0, false));
+}
+
+async fn is_clean(store: &dyn Store) {
+    let report = store.check(&|_, _| ()).await;
+    assert_eq!(report.expect("the store can be read").differences, []);
+}
+
+/// What is received while the clock is off by more than a day is filed by that clock and says so. Nothing is lost,
+/// whatever the clock does between two parts of a request.
+pub async fn a_clock_that_jumps_loses_nothing(store: &dyn Store) {
+    let off = DAY + HOUR;
+    let clock = [NOW, NOW + off, NOW + 1, NOW - off, NOW + 2];
+    for (received_at, n) in clock.into_iter().zip(1..) {
+        let of = |n, span| Part {
+            received_at,
+            ..part(trace(n), &[span])
+        };
+        write(store, vec![of(n, Span::root(1))]).await;
+        write(store, vec![of(n, Span::child(2, 1))]).await;
+    }
+    // The last part comes when the clock is right again.
+    for n in 1..=5 {
+        write(store, vec![part(trace(n), &[Span::child(3, 1)])]).await;
+    }
+    for (received_at, n) in clock.into_iter().zip(1..) {
+        let row = read(store, trace(n)).await;
+        let is_off = received_at.abs_diff(NOW) > DAY;
+        let is_clamped = row.summary.flags.contains(Flags::CLAMPED_TIME);
+        assert_eq!((row.spans.len(), is_clamped), (3, is_off), "request {n}");
+        let filed_at = if is_off { received_at } else { NOW };
+        assert_eq!(row.summary.started_at, filed_at, "request {n}");
+    }
+    let all = search(RequestExpr::everything());
+    assert_eq!(found(store, &all).await.len(), 5);
+    assert_eq!(books(store).await.stored, 15);
+    assert_eq!(store.retain(NOW + off).await.expect("nothing is old"), 0);
+    is_clean(store).await;
+}
+
+/// Neither a span's clock nor ours can stand where there is no partition for it.
+pub async fn times_at_the_ends_of_time_are_rows(store: &dyn Store) {
+    let greatest = i64::MAX.cast_unsigned();
+    let times = [0, 1, greatest, greatest + 1, u64::MAX];
+    for (time, n) in times.into_iter().zip(1..) {
+        let span = Span::root(1).at(time, 5);
+        write(store, vec![part(trace(n), &[span])]).await;
+        let received = Part {
+            received_at: time,
+            ..part(trace(10 + n), &[Span::root(1)])
+        };
+        write(store, vec![received]).await;
+    }
+    for n in (1..=5).flat_map(|n| [n, 10 + n]) {
+        let row = read(store, trace(n)).await;
+        assert_eq!(row.spans.len(), 1);
+        assert!(
+            row.summary.flags.contains(Flags::CLAMPED_TIME),
+            "request {n}"
+        );
+        // Times are searched up to the year 2262.
+        if row.summary.started_at < greatest {
+            let by_id = RequestExpr::Is(crate::RequestTest::Trace(trace(n)));
+            assert_eq!(found(store, &search(by_id)).await, [trace(n)]);
+        }
+    }
+    is_clean(store).await;
+    // Of the partitions of the distant past there is one, and it goes.
+    assert_eq!(store.retain(NOW).await.expect("the past can be dropped"), 2);
+    assert_eq!(books(store).await.stored, 10);
+    is_clean(store).await;
 }

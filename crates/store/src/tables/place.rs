@@ -11,6 +11,10 @@ use std::ops::Range;
 /// its id tells no time. Readers join what is further apart.
 const NEAR: u64 = CLOCK_SLACK;
 
+/// The last instant that has a partition: databases count nanoseconds up to the year 2262. What starts later is
+/// filed there.
+const LAST: UnixNanos = i64::MAX.cast_unsigned() - 1;
+
 /// A partition, as far as its place in time goes.
 pub trait Ranged {
     /// The starts it is for.
@@ -45,6 +49,7 @@ fn told(id: &TraceId) -> Option<UnixNanos> {
 /// row already, the likeliest first.
 pub fn candidates<P: Ranged + Clone>(part: &Part, partitions: &[P]) -> (UnixNanos, Vec<P>) {
     let (at, is_told) = filed_under(part);
+    let at = at.min(LAST);
     let slack = if is_told { 0 } else { NEAR };
     let (from, to) = (at.saturating_sub(slack), at.saturating_add(slack));
     let mut near: Vec<P> = partitions.to_vec();
