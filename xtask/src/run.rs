@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
+/// Names a database of a cluster with the Citus extension; its schema `hoplog` is dropped.
+const CITUS: &str = "TEST_CITUS_URL";
+
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
@@ -52,7 +55,29 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
     tests.env("HOPLOG_BIN", target().join("debug/hoplog"));
     tests.env("INSTA_UPDATE", "no");
     tests.envs(tools.env());
-    run(&mut tests)
+    tests.env_remove(CITUS);
+    run(&mut tests)?;
+    if std::env::var_os(CITUS).is_none() {
+        println!("==> not run on Citus: {CITUS} names no cluster");
+        return Ok(());
+    }
+    let store = [
+        "test",
+        "--package",
+        "hoplog-store-postgres",
+        "--test",
+        "store",
+    ];
+    run(cargo(&store).arg("conformance"))
+}
+
+/// Stores of the newest schema, for the tests of later ones.
+pub(crate) fn fixtures() -> Result<(), String> {
+    let packages = ["-p", "hoplog-store-sqlite", "-p", "hoplog-store-postgres"];
+    let mut make = cargo(&["test", "--test", "store"]);
+    make.args(packages)
+        .args(["--", "--ignored", "make_the_fixture"]);
+    run(&mut make)
 }
 
 fn target() -> PathBuf {

@@ -15,6 +15,7 @@ pub(crate) fn check() -> Result<(), String> {
     sources(&mut broken);
     manifests(&mut broken);
     migrations(&mut broken);
+    fixtures(&mut broken);
     if broken.is_empty() {
         println!("==> tidy: ok");
         return Ok(());
@@ -239,6 +240,23 @@ fn migrations(broken: &mut Vec<String>) {
             name(&pair[0]),
             name(&pair[1])
         ));
+    }
+}
+
+/// A store of every schema is kept, so that later hoplogs prove that they can open it.
+fn fixtures(broken: &mut Vec<String>) {
+    let folder = "crates/store/schemas";
+    let files = entries(&root().join("migrations/sqlite"));
+    let numbers = files
+        .iter()
+        .filter_map(|file| name(file).split('_').next()?.parse::<u32>().ok());
+    for schema in 1..=numbers.max().unwrap_or(0) {
+        for kind in ["sqlite.tar.zst", "postgres.sql.zst", "txt"] {
+            let file = format!("{folder}/{schema}.{kind}");
+            if !root().join(&file).exists() {
+                broken.push(format!("{file} is missing: run `cargo xtask fixtures`"));
+            }
+        }
     }
 }
 

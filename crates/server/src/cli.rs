@@ -1,7 +1,7 @@
 //! Commands and flags.
 
 use crate::config::Config;
-use crate::{check, client, serve};
+use crate::{check, client, migrate, serve};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use std::convert::Infallible;
@@ -44,8 +44,19 @@ pub(crate) enum Command {
     /// Verify a stopped data folder, or with --database what the database holds; prints one JSON object, fails on any
     /// difference.
     Check,
+    /// Bring the data folder, or with --database the database, to this hoplog's schema, as a start does, and end.
+    Migrate(MigrateArgs),
     /// Print the configuration in effect, as TOML.
     Config,
+}
+
+/// How to migrate.
+#[derive(Debug, Args)]
+pub(crate) struct MigrateArgs {
+    /// Spread the tables over the nodes of a cluster with the Citus extension, by trace id; stop every hoplog
+    /// that writes to it first. Needs --database.
+    #[arg(long)]
+    pub(crate) distribute: bool,
 }
 
 /// Where to listen.
@@ -186,6 +197,7 @@ impl Cli {
             Command::Search(args) => client::search(&args),
             Command::Get(args) => client::get(&args),
             Command::Check => check::run(&config),
+            Command::Migrate(args) => migrate::run(&config, args.distribute),
             Command::Config => {
                 print!("{}", config.to_toml()?);
                 Ok(ExitCode::SUCCESS)

@@ -11,6 +11,7 @@ mod database;
 #[cfg(feature = "demo")]
 mod demo;
 mod lifecycle;
+mod migrate;
 mod pipeline;
 mod repacking;
 mod serve;

@@ -1,6 +1,7 @@
 //! Connections: how they are opened, spoken to and migrated.
 
 use crate::error;
+use crate::partition;
 use crate::sql::{Args, Text};
 use hoplog_store::StoreError;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgPool, PgPoolOptions, PgRow};
@@ -16,8 +17,7 @@ const STEPS: &[&str] = &[
         include_str!("../../../migrations/postgres/0001_catalogue.sql"),
         include_str!("../../../migrations/postgres/0001_partition.sql"),
     ),
-    include_str!("../../../migrations/postgres/0002_merging.sql"),
-    include_str!("../../../migrations/postgres/0003_repack.sql"),
+    include_str!("../../../migrations/postgres/0002_partition.sql"),
 ];
 /// Key of the advisory lock under which the schema and partitions are made.
 pub(crate) const SCHEMA_LOCK: i64 = 0x686f_706c_6f67;
@@ -227,6 +227,7 @@ pub(crate) async fn migrate(connection: &mut PgConnection) -> Result<(), StoreEr
         ));
         raw(&mut transaction, "make the tables", text).await?;
     }
+    partition::complete(&mut transaction).await?;
     transaction.commit().await.map_err(said("commit"))
 }
 
@@ -237,7 +238,7 @@ pub(crate) async fn is_migrated(connection: &mut PgConnection) -> Result<(), Sto
             "the database has no schema hoplog: nothing was ever written to it".to_owned(),
         )),
         done if done < STEPS.len() => Err(StoreError::Unavailable(format!(
-            "the database has schema version {done}, this hoplog needs {}: start it once with --database",
+            "the database has schema version {done}, this hoplog needs {}: `hoplog migrate` brings it up to date, as does a start",
             STEPS.len()
         ))),
         done => not_newer(done),

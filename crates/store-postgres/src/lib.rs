@@ -9,6 +9,7 @@
 
 mod config;
 mod db;
+mod distribute;
 mod error;
 mod maintenance;
 mod merge;

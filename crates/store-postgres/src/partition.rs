@@ -1,6 +1,7 @@
 //! A partition: a line of `partitions`, and a table for each of [`TABLES`].
 
 use crate::db::{self, column};
+use crate::distribute::is_distributed;
 use crate::error;
 use crate::sql::{self, Args};
 use hoplog_model::UnixNanos;
@@ -171,19 +172,7 @@ pub(crate) async fn make(
     }
     let (name, from, to) = (name_of(range.start), range.start, range.end);
     let day = sql_day(from);
-    let mut text = String::new();
-    for table in TABLES {
-        text.push_str(&format!(
-            "CREATE TABLE {table}_{name} (LIKE {table} INCLUDING ALL);\
-             ALTER TABLE {table} ATTACH PARTITION {table}_{name} FOR VALUES FROM ({day}) TO ({});",
-            day.saturating_add(1)
-        ));
-    }
-    for table in REWRITTEN {
-        text.push_str(&format!(
-            "ALTER TABLE {table}_{name} SET (fillfactor = 50);"
-        ));
-    }
+    let text = TABLES.map(|table| table_of(table, &name, day)).concat();
     db::raw(&mut transaction, "make a partition", text).await?;
     let args = Args::new()
         .with(day)
@@ -191,6 +180,49 @@ pub(crate) async fn make(
         .with(name);
     db::execute(&mut transaction, &sql::INSERT_PARTITION, args).await?;
     transaction.commit().await.map_err(said("commit"))
+}
+
+/// What makes the table of a partition.
+fn table_of(table: &str, name: &str, day: i64) -> String {
+    let mut text = format!(
+        "CREATE TABLE {table}_{name} (LIKE {table} INCLUDING ALL);\
+         ALTER TABLE {table} ATTACH PARTITION {table}_{name} FOR VALUES FROM ({day}) TO ({});",
+        day.saturating_add(1)
+    );
+    if REWRITTEN.contains(&table) {
+        text.push_str(&format!(
+            "ALTER TABLE {table}_{name} SET (fillfactor = 50);"
+        ));
+    }
+    text
+}
+
+/// Gives every partition the tables that it lacks: those of a later schema, where an earlier hoplog made it. In
+/// the transaction that holds the lock of the schema.
+pub(crate) async fn complete(connection: &mut PgConnection) -> Result<(), StoreError> {
+    let lacking: Vec<(i64, String, String)> = sqlx::query_as(
+        "SELECT from_nanos, p.name, t.name FROM partitions p, unnest($1::text[]) t (name)
+         WHERE state = 'live' AND to_regclass('hoplog.' || t.name || '_' || p.name) IS NULL",
+    )
+    .bind(TABLES.as_slice())
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(|why| error::database("look for missing tables", &why))?;
+    for (day, name, table) in lacking {
+        // Held, so that retention does not take it away meanwhile.
+        let is_live = "SELECT FROM partitions WHERE from_nanos = $1 AND state = 'live' FOR SHARE";
+        let is_live = sqlx::query(is_live).bind(day);
+        let is_live = is_live.fetch_optional(&mut *connection).await;
+        if is_live
+            .map_err(|why| error::database("lock a partition", &why))?
+            .is_none()
+        {
+            continue;
+        }
+        let text = table_of(&table, &name, day);
+        db::raw(connection, "complete a partition", text).await?;
+    }
+    Ok(())
 }
 
 /// Takes the tables of partitions away that are marked as dropped, and then their lines. Nobody waits for it
@@ -211,9 +243,11 @@ pub(crate) async fn remove_dropped(connection: &mut PgConnection) -> Result<(), 
 }
 
 async fn remove(connection: &mut PgConnection, day: i64, name: &str) -> Result<(), StoreError> {
+    // Citus has no DETACH … CONCURRENTLY; a partition can be dropped as it is, if not beside everybody.
+    let is_distributed = is_distributed(connection, TABLES[0]).await?;
     for table in TABLES {
         let child = format!("{table}_{name}");
-        if let Some(pending) = attached(connection, &child).await? {
+        if !is_distributed && let Some(pending) = attached(connection, &child).await? {
             let how = if pending { "FINALIZE" } else { "CONCURRENTLY" };
             let text = format!("ALTER TABLE {table} DETACH PARTITION {child} {how}");
             db::raw(connection, "detach a partition", text).await?;

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::db::{self, column};
+use crate::distribute;
 use crate::error;
 use crate::partition;
 use crate::shared::Shared;
@@ -56,6 +57,22 @@ impl PostgresStore {
             shared,
             writer: Arc::new(Mutex::new(Some(writer))),
         })
+    }
+
+    /// Brings the schema up to date, or makes it, and nothing else. With `distribute`, the tables are spread over the
+    /// nodes of a cluster that has the Citus extension; nobody may write meanwhile.
+    ///
+    /// # Errors
+    /// As [`PostgresStore::open`]; [`StoreError::Unavailable`] if the tables are to be spread and there is no Citus.
+    pub async fn migrate(url: &str, distribute: bool) -> Result<(), StoreError> {
+        let options = db::options(url)?;
+        let mut connection = db::connect(&options).await?;
+        db::migrate(&mut connection).await?;
+        if distribute {
+            distribute::distribute(&mut connection).await?;
+        }
+        let closed = connection.close().await;
+        closed.map_err(|why| error::database("close", &why))
     }
 
     /// [`hoplog_store::Maintenance::close`].

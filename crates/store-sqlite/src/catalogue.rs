@@ -47,7 +47,7 @@ impl Catalogue {
         let mut connection = opened.map_err(in_use)?;
         // The first statement meets the lock.
         connection.check_library().await.map_err(in_use)?;
-        connection.schema_version(db::CATALOGUE.len()).await?;
+        connection.is_migrated(db::CATALOGUE.len()).await?;
         Ok(Self(connection))
     }
 

@@ -25,8 +25,7 @@ pub(crate) const CATALOGUE: &[&str] = &[include_str!(
 /// Steps of a partition's schema, in order.
 pub(crate) const PARTITION: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_partition.sql"),
-    include_str!("../../../migrations/sqlite/0002_merging.sql"),
-    include_str!("../../../migrations/sqlite/0003_repack.sql"),
+    include_str!("../../../migrations/sqlite/0002_partition.sql"),
 ];
 
 /// An open database file.
@@ -197,11 +196,32 @@ impl Connection {
         if version == steps.len() {
             return Ok(());
         }
-        self.begin().await?;
-        for step in &steps[version..] {
-            self.raw(step).await?;
+        let upgraded = async {
+            self.begin().await?;
+            for step in &steps[version..] {
+                self.raw(step).await?;
+            }
+            self.commit().await
+        };
+        upgraded.await.map_err(|why| match why {
+            StoreError::Unavailable(why) => StoreError::Unavailable(format!(
+                "{why}; it cannot be brought from schema version {version} to {}",
+                steps.len()
+            )),
+            other => other,
+        })
+    }
+
+    /// [`StoreError::Unavailable`] if the schema is of an earlier hoplog.
+    pub(crate) async fn is_migrated(&mut self, known: usize) -> Result<(), StoreError> {
+        let version = self.schema_version(known).await?;
+        if version == known {
+            return Ok(());
         }
-        self.commit().await
+        Err(StoreError::Unavailable(format!(
+            "{} has schema version {version}, this hoplog needs {known}: `hoplog migrate` brings it up to date, as does a start",
+            self.file
+        )))
     }
 
     /// How many steps of the schema were applied.
@@ -235,7 +255,9 @@ impl Connection {
 
     async fn raw(&mut self, text: &'static str) -> Result<(), StoreError> {
         let done = sqlx::raw_sql(text).execute(&mut self.inner).await;
-        let what = text.get(..24).unwrap_or(text);
+        // The first line that is no comment.
+        let is_code = |line: &&str| !line.starts_with("--") && !line.is_empty();
+        let what = text.lines().find(is_code).unwrap_or(text);
         done.map(drop)
             .map_err(|why| error::database(&self.file, what, &why))
     }
@@ -319,5 +341,95 @@ mod tests {
     fn only_versions_with_the_fix_are_safe() {
         assert!(is_safe_version("3.51.3") && is_safe_version("3.52.0") && is_safe_version("4.0.0"));
         assert!(!is_safe_version("3.51.2") && !is_safe_version("3.9.99") && !is_safe_version(""));
+    }
+
+    const WRITE: Use = Use::Write {
+        cache_kib: 64,
+        wal_pages: 1_000,
+    };
+    const NEXT: &str = "-- As later steps will be.
+CREATE TABLE more (n INTEGER PRIMARY KEY, bytes BLOB);
+INSERT INTO more SELECT value, zeroblob(50000) FROM json_each('[1, 2, 3, 4]');
+PRAGMA user_version = 2";
+
+    async fn first(path: &Path) {
+        let mut connection = Connection::open(path, WRITE).await.unwrap();
+        connection.migrate(PARTITION).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
+    /// Its version, and whether it has what the next step brings.
+    async fn state(path: &Path) -> (usize, bool) {
+        let mut connection = Connection::open(path, Use::Read { cache_kib: 64 })
+            .await
+            .unwrap();
+        let has_more = "SELECT count(*) FROM sqlite_schema WHERE name = 'more'";
+        let has_more: i64 = sqlx::query_scalar(has_more)
+            .fetch_one(connection.bare())
+            .await
+            .unwrap();
+        (connection.schema_version(9).await.unwrap(), has_more > 0)
+    }
+
+    #[tokio::test]
+    async fn a_step_is_taken_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.db");
+        first(&path).await;
+        let broken = [PARTITION[0], NEXT, "CREATE TABLE more (n INTEGER)"];
+        let mut connection = Connection::open(&path, WRITE).await.unwrap();
+        connection.migrate(&broken).await.unwrap_err();
+        drop(connection);
+        assert_eq!(state(&path).await, (1, false));
+        // Killed before the end: the files as they are.
+        let mut connection = Connection::open(&path, WRITE).await.unwrap();
+        connection.begin().await.unwrap();
+        connection.raw(NEXT).await.unwrap();
+        let killed = dir.path().join("killed.db");
+        std::fs::copy(&path, &killed).unwrap();
+        std::fs::copy(log_path(&path), log_path(&killed)).unwrap();
+        drop(connection);
+        assert_eq!(state(&killed).await, (1, false));
+        let mut connection = Connection::open(&killed, WRITE).await.unwrap();
+        connection.migrate(&[PARTITION[0], NEXT]).await.unwrap();
+        connection.close().await.unwrap();
+        assert_eq!(state(&killed).await, (2, true));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_grow_or_be_written_says_so_and_stays_as_it_is() {
+        for (obstacle, said) in [
+            ("PRAGMA max_page_count = 40", "full"),
+            ("PRAGMA query_only = ON", "readonly"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("p.db");
+            first(&path).await;
+            let mut connection = Connection::open(&path, WRITE).await.unwrap();
+            connection.raw(obstacle).await.unwrap();
+            let why = connection.migrate(&[PARTITION[0], NEXT]).await;
+            let Err(StoreError::Unavailable(why)) = why else {
+                panic!("{obstacle}: {why:?}")
+            };
+            let expected = ["p.db", said, "from schema version 1 to 2"];
+            assert!(expected.iter().all(|part| why.contains(part)), "{why}");
+            drop(connection);
+            assert_eq!(state(&path).await, (1, false));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_earlier_schema_is_not_taken_for_todays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("p.db");
+        first(&path).await;
+        let mut connection = Connection::open(&path, WRITE).await.unwrap();
+        connection.is_migrated(1).await.unwrap();
+        let why = connection.is_migrated(2).await;
+        assert!(
+            matches!(&why, Err(StoreError::Unavailable(why)) if why.contains("hoplog migrate"))
+        );
+        let newer = connection.is_migrated(0).await;
+        assert!(matches!(newer, Err(StoreError::Newer(_))), "{newer:?}");
     }
 }

@@ -29,6 +29,7 @@ mod source;
 mod sql;
 mod store;
 mod tables;
+mod upgrade;
 mod writer;
 
 pub use config::Config;

@@ -8,6 +8,7 @@ use crate::partition::Partition;
 use crate::readers::Readers;
 use crate::shared::{PARTITIONS, Shared};
 use crate::sql::{self, Args};
+use crate::upgrade::upgrade;
 use crate::writer::{DECISION_AGE, Writer, dictionary_id, remove_files};
 use async_trait::async_trait;
 use hoplog_model::{Clock, Position};
@@ -32,7 +33,8 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens the data folder `dir`; makes it if it is not there. Ends what a crash interrupted.
+    /// Opens the data folder `dir`; makes it if it is not there. Ends what a crash interrupted, and brings files of
+    /// an earlier schema up to date.
     ///
     /// # Errors
     /// [`StoreError::Busy`] if another process has it open, [`StoreError::Newer`] if a newer hoplog
@@ -85,8 +87,8 @@ impl SqliteStore {
     /// [`StoreError::Invalid`].
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if it is not there, [`StoreError::Busy`] while a process has it open;
-    /// else as [`SqliteStore::open`].
+    /// [`StoreError::Unavailable`] if it is not there or of an earlier schema, [`StoreError::Busy`] while a process
+    /// has it open; else as [`SqliteStore::open`].
     pub async fn open_read_only(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
         let path = dir.join(Catalogue::FILE);
         if !path.exists() {
@@ -243,39 +245,12 @@ async fn range(path: &Path) -> Result<Option<(u64, u64)>, StoreError> {
     range.transpose()
 }
 
-/// Brings the schema of every partition up to date, one after the other.
-async fn upgrade(shared: &Shared) -> Result<(), StoreError> {
-    for partition in shared.partitions() {
-        let mut connection = shared.readers.take(&partition).await?;
-        let version = connection.schema_version(db::PARTITION.len()).await?;
-        connection.close().await?;
-        if version < db::PARTITION.len() {
-            let config = &shared.config;
-            let purpose = Use::Write {
-                cache_kib: config.writer_cache_kib,
-                wal_pages: config.wal_pages,
-            };
-            let mut connection = Connection::open(&partition.path, purpose).await?;
-            connection.migrate(db::PARTITION).await?;
-            connection.close().await?;
-        }
-    }
-    Ok(())
-}
-
 /// Reads what is kept in memory of every partition: figures and dictionaries. The newest
 /// dictionary of the newest partition is used from here on.
 async fn load(shared: &Shared) -> Result<(), StoreError> {
     for partition in shared.partitions() {
         let mut connection = shared.readers.take(&partition).await?;
-        let version = connection.schema_version(db::PARTITION.len()).await?;
-        if version < db::PARTITION.len() {
-            let name = &partition.name;
-            return Err(StoreError::Unavailable(format!(
-                "{name} has schema version {version}, this hoplog needs {}: start it once to write",
-                db::PARTITION.len()
-            )));
-        }
+        connection.is_migrated(db::PARTITION.len()).await?;
         partition.load(&mut connection).await?;
         for row in connection.all(&sql::READ_DICTIONARIES, Args::new()).await? {
             let id = dictionary_id(column(&row, 0)?)?;

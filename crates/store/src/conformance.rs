@@ -12,6 +12,7 @@ pub mod merging;
 pub mod paging;
 pub mod policies;
 pub mod searching;
+pub mod upgrade;
 pub mod upkeep;
 pub mod writing;
 

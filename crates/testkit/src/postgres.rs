@@ -11,7 +11,7 @@ use crate::process::{Stat, tail};
 use anyhow::{Context, bail, ensure};
 use installed::Installed;
 use log::{Heard, Waited};
-use std::io::PipeWriter;
+use std::io::{PipeWriter, Seek as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -126,16 +126,68 @@ impl Postgres {
     /// # Errors
     /// What psql says.
     pub fn psql(&self, database: &str, sql: &str) -> anyhow::Result<String> {
-        let mut psql = self.place.command("psql");
-        psql.args(["--no-psqlrc", "--no-password", "--quiet", "--tuples-only"])
-            .args(["--no-align", "--set=ON_ERROR_STOP=1"])
-            .args(["--dbname", &self.url(database), "--command", sql])
-            .env("PGCONNECT_TIMEOUT", PATIENCE.as_secs().to_string());
-        let done = psql.stdin(Stdio::null()).output().context("start psql")?;
+        self.psql_at(&self.url(database), sql)
+    }
+
+    /// As [`Postgres::psql`], in a database of another server.
+    ///
+    /// # Errors
+    /// What psql says.
+    pub fn psql_at(&self, url: &str, sql: &str) -> anyhow::Result<String> {
+        let mut psql = self.psql_of(url);
+        let done = psql
+            .args(["--command", sql])
+            .stdin(Stdio::null())
+            .output()
+            .context("start psql")?;
         let said = String::from_utf8_lossy(&done.stderr);
         ensure!(done.status.success(), "psql: {sql}: {said}");
         let rows = String::from_utf8(done.stdout)?;
         Ok(rows.trim_end_matches('\n').to_owned())
+    }
+
+    fn psql_of(&self, url: &str) -> Command {
+        let mut psql = self.place.command("psql");
+        psql.args(["--no-psqlrc", "--no-password", "--quiet", "--tuples-only"])
+            .args(["--no-align", "--set=ON_ERROR_STOP=1"])
+            .args(["--dbname", url])
+            .env("PGCONNECT_TIMEOUT", PATIENCE.as_secs().to_string());
+        psql
+    }
+
+    /// A schema of a database with all that is in it, as SQL for [`Postgres::restore`].
+    ///
+    /// # Errors
+    /// What `pg_dump` says.
+    pub fn dump(&self, database: &str, schema: &str) -> anyhow::Result<String> {
+        let mut dump = self.place.command("pg_dump");
+        dump.args(["--no-owner", "--no-privileges", "--schema", schema])
+            .args(["--dbname", &self.url(database)]);
+        let done = dump.stdin(Stdio::null()).output();
+        let done = done.context("start pg_dump")?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "pg_dump: {said}");
+        let sql = String::from_utf8(done.stdout)?;
+        // A word by chance, which older versions of psql do not know.
+        let is_random =
+            |line: &&str| line.starts_with("\\restrict") || line.starts_with("\\unrestrict");
+        let lines = sql.split_inclusive('\n').filter(|line| !is_random(line));
+        Ok(lines.collect())
+    }
+
+    /// Runs SQL of any length in a database.
+    ///
+    /// # Errors
+    /// What psql says.
+    pub fn restore(&self, database: &str, sql: &[u8]) -> anyhow::Result<()> {
+        let mut file = tempfile::tempfile()?;
+        file.write_all(sql)?;
+        file.rewind()?;
+        let mut psql = self.psql_of(&self.url(database));
+        let done = psql.stdin(file).output().context("start psql")?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        ensure!(done.status.success(), "psql: {said}");
+        Ok(())
     }
 
     /// Makes an empty database. Its name must be fit for a URL as it is.
@@ -445,6 +497,39 @@ impl Database {
     /// What psql says.
     pub fn psql(&self, sql: &str) -> anyhow::Result<String> {
         self.server.psql(&self.name, sql)
+    }
+
+    /// Waits until every transaction that has used this table has ended; how many sessions of hoplog stand still
+    /// in one all the same.
+    ///
+    /// # Errors
+    /// One of them does not end within ten seconds.
+    pub fn idle_in_transaction(&self, table: &str) -> anyhow::Result<u64> {
+        let counted = self.psql(&format!(
+            "SET lock_timeout = '10s';
+             BEGIN;
+             LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE;
+             SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+                 AND application_name = 'hoplog' AND state LIKE 'idle in transaction%';
+             COMMIT"
+        ))?;
+        Ok(counted.parse()?)
+    }
+
+    /// As [`Postgres::dump`].
+    ///
+    /// # Errors
+    /// What `pg_dump` says.
+    pub fn dump(&self, schema: &str) -> anyhow::Result<String> {
+        self.server.dump(&self.name, schema)
+    }
+
+    /// As [`Postgres::restore`].
+    ///
+    /// # Errors
+    /// What psql says.
+    pub fn restore(&self, sql: &[u8]) -> anyhow::Result<()> {
+        self.server.restore(&self.name, sql)
     }
 }
 

@@ -1,11 +1,12 @@
 //! One partition file and what its writer knows by heart.
 
 use crate::config::Config;
-use crate::db::{self, Connection, Use, column};
+use crate::db::{self, Connection, column};
 use crate::merge;
 use crate::partition::{Figures, Partition, read_interfaces};
 use crate::rollups;
 use crate::sql::{self, Args, Bulk};
+use crate::upgrade::writing;
 use hoplog_model::UnixNanos;
 use hoplog_store::pack::Dictionary;
 use hoplog_store::segment::Segment;
@@ -36,12 +37,7 @@ impl PartitionFile {
         partition: &Arc<Partition>,
         config: &Config,
     ) -> Result<Self, StoreError> {
-        let (cache_kib, wal_pages) = (config.writer_cache_kib, config.wal_pages);
-        let purpose = Use::Write {
-            cache_kib,
-            wal_pages,
-        };
-        let mut connection = Connection::open(&partition.path, purpose).await?;
+        let mut connection = Connection::open(&partition.path, writing(config)).await?;
         connection.migrate(db::PARTITION).await?;
         // Whoever wrote before may have been given up half way, and nobody knows of which half.
         connection.begin().await?;
@@ -57,7 +53,8 @@ impl PartitionFile {
         for row in connection.all(&sql::READ_DICTIONARIES, Args::new()).await? {
             dictionaries.insert(dictionary_id(column(&row, 0)?)?);
         }
-        let log_bytes_step = u64::from(wal_pages).saturating_mul(u64::from(db::PAGE_BYTES)) * 3;
+        let log_bytes_step =
+            u64::from(config.wal_pages).saturating_mul(u64::from(db::PAGE_BYTES)) * 3;
         Ok(Self {
             partition: Arc::clone(partition),
             connection,

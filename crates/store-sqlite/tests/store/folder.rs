@@ -16,20 +16,24 @@ async fn refusal(dir: &Path) -> StoreError {
 
 #[tokio::test]
 async fn a_folder_from_the_future_is_refused() {
-    let (dir, store) = fresh().await;
-    fill(&store, 1..3).await;
-    store.close().await.unwrap();
-    run(&partition(dir.path()), "PRAGMA user_version = 99").await;
-    let why = refusal(dir.path()).await;
-    assert!(
-        matches!(&why, StoreError::Newer(said) if said.contains("99")),
-        "{why}"
-    );
-    run(&partition(dir.path()), "PRAGMA user_version = 1").await;
-    run(&dir.path().join("catalogue.db"), "PRAGMA user_version = 2").await;
-    assert!(matches!(refusal(dir.path()).await, StoreError::Newer(_)));
-    let why = SqliteStore::open_read_only(dir.path(), clock()).await;
-    assert!(matches!(why, Err(StoreError::Newer(_))), "{why:?}");
+    for is_partition in [true, false] {
+        let (dir, store) = fresh().await;
+        fill(&store, 1..3).await;
+        store.close().await.unwrap();
+        let file = if is_partition {
+            partition(dir.path())
+        } else {
+            dir.path().join("catalogue.db")
+        };
+        run(&file, "PRAGMA user_version = 99").await;
+        let why = refusal(dir.path()).await;
+        assert!(
+            matches!(&why, StoreError::Newer(said) if said.contains("99")),
+            "{why}"
+        );
+        let why = SqliteStore::open_read_only(dir.path(), clock()).await;
+        assert!(matches!(why, Err(StoreError::Newer(_))), "{why:?}");
+    }
 }
 
 #[tokio::test]

@@ -14,3 +14,4 @@ mod repacking;
 mod retention;
 mod support;
 mod training;
+mod upgrade;

@@ -38,18 +38,8 @@ CREATE TABLE outlines (
 ) PARTITION BY RANGE (day);
 ALTER TABLE outlines ALTER COLUMN bytes SET STORAGE EXTERNAL;
 
--- Partitions that were there before.
-DO $$
-DECLARE
-    known record;
-    parent text;
-BEGIN
-    FOR known IN SELECT from_nanos AS day, name FROM partitions WHERE state = 'live' LOOP
-        FOREACH parent IN ARRAY ARRAY['merged_keys', 'merged', 'outlines'] LOOP
-            EXECUTE format('CREATE TABLE %s_%s (LIKE %s INCLUDING ALL)', parent, known.name, parent);
-            EXECUTE format('ALTER TABLE %s ATTACH PARTITION %s_%s FOR VALUES FROM (%s) TO (%s)',
-                parent, parent, known.name, known.day, known.day + 1);
-        END LOOP;
-    END LOOP;
-END
-$$;
+-- What rows are packed with, and how far the partition was re-packed (store::tables::Packing). Rows of segments
+-- before counted_from were written when nobody counted.
+ALTER TABLE partitions ADD COLUMN counted_from bigint NOT NULL DEFAULT 0;
+ALTER TABLE partitions ADD COLUMN packing bytea NOT NULL DEFAULT '';
+UPDATE partitions SET counted_from = newest + 1 WHERE newest > 0;
