@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod corpus;
+pub mod cut;
 pub mod ends;
 pub mod postgres;
 pub mod process;

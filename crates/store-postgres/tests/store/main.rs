@@ -5,5 +5,6 @@
     reason = "what goes wrong in a test is to be seen"
 )]
 
+mod cancelled;
 mod conformance;
 mod upgrade;
