@@ -1,4 +1,4 @@
-//! Chores: `cargo xtask test | fixtures | tidy | bench | soak | ci`.
+//! Chores: `cargo xtask test | volume | fixtures | tidy | bench | soak | ci`.
 
 mod run;
 mod tidy;
@@ -9,6 +9,7 @@ use std::process::ExitCode;
 const HELP: &str = "cargo xtask <task>
 
   test [ARGS]   installs what the tests need (and says so), then runs every test
+  volume        of these only the stores of a million and of ten million spans, built as release
   fixtures      makes the store of the newest schema that upgrade tests open, if it is not there
   tidy          checks the tree: arrows, file lengths, frozen migrations
   bench [ARGS]  the benchmark: a seeded corpus into a fresh server; --help for its options
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = args.collect();
     let done = match task.as_str() {
         "test" => run::test(&rest),
+        "volume" => run::volume(),
         "fixtures" => run::fixtures(),
         "tidy" => tidy::check(),
         "bench" | "soak" => run::tests_binary(&task, &rest),

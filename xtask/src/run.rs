@@ -2,7 +2,7 @@
 
 use crate::{tidy, tools};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// Names a database of a cluster with the Citus extension; its schema `hoplog` is dropped.
@@ -43,7 +43,21 @@ fn cargo(args: &[&str]) -> Command {
     cargo
 }
 
+/// What is built as release, chosen together: features, and so what is compiled, depend on the choice.
+const RELEASE: [&str; 6] = [
+    "--package",
+    "hoplog-server",
+    "--package",
+    "hoplog-store-sqlite",
+    "--package",
+    "hoplog-store-postgres",
+];
+/// The tests that only an optimised build can do in time, one in each of these crates.
+const VOLUME: (&str, usize) = ("sql::volume", 2);
+
 /// Everything that can fail: tidy, then all tests against the real things.
+///
+/// With arguments for `cargo test`, the stores at volume are left out.
 pub(crate) fn test(args: &[String]) -> Result<(), String> {
     tidy::check()?;
     let tools = tools::install()?;
@@ -59,16 +73,11 @@ pub(crate) fn test(args: &[String]) -> Result<(), String> {
     run(&mut tests)?;
     if std::env::var_os(CITUS).is_none() {
         println!("==> not run on Citus: {CITUS} names no cluster");
-        return Ok(());
+    } else {
+        let store = ["test", "-p", "hoplog-store-postgres", "--test", "store"];
+        run(cargo(&store).arg("conformance"))?;
     }
-    let store = [
-        "test",
-        "--package",
-        "hoplog-store-postgres",
-        "--test",
-        "store",
-    ];
-    run(cargo(&store).arg("conformance"))
+    if args.is_empty() { volume() } else { Ok(()) }
 }
 
 /// Stores of the newest schema, for the tests of later ones.
@@ -78,6 +87,42 @@ pub(crate) fn fixtures() -> Result<(), String> {
     make.args(packages)
         .args(["--", "--ignored", "make_the_fixture"]);
     run(&mut make)
+}
+
+/// The stores of a million and of ten million spans.
+pub(crate) fn volume() -> Result<(), String> {
+    let (name, tests) = VOLUME;
+    let ignored = || {
+        let mut test = cargo(&["test", "--release", "--lib"]);
+        test.args(RELEASE)
+            .args(["--", "--ignored", "--nocapture", name]);
+        test
+    };
+    // A filter that fits nothing is no failure to cargo.
+    let listed = output(ignored().arg("--list"))?;
+    let found = listed.lines().filter(|line| line.ends_with(": test"));
+    let found = found.count();
+    if found != tests {
+        return Err(format!("{found} tests are named {name}, not {tests}"));
+    }
+    run(&mut ignored())
+}
+
+/// What a command prints; what it says while it works goes where ours goes.
+fn output(command: &mut Command) -> Result<String, String> {
+    let shown = shown(command);
+    println!("==> {shown}");
+    let done = command
+        .current_dir(root())
+        .stderr(Stdio::inherit())
+        .output();
+    let done = done.map_err(|why| format!("{shown}: {why}"))?;
+    let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+    if done.status.success() {
+        Ok(printed)
+    } else {
+        Err(format!("{shown}: {}\n{printed}", done.status))
+    }
 }
 
 fn target() -> PathBuf {

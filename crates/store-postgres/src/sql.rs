@@ -163,3 +163,5 @@ impl Args {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod volume;

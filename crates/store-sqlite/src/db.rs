@@ -1,5 +1,8 @@
 //! Connections: how files are opened, migrated, spoken to and closed.
 
+#[cfg(test)]
+pub(crate) mod meter;
+
 use crate::error;
 use crate::sql::{Args, Bulk, Statement};
 use hoplog_store::StoreError;
@@ -27,6 +30,21 @@ pub(crate) const PARTITION: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_partition.sql"),
     include_str!("../../../migrations/sqlite/0002_partition.sql"),
 ];
+
+#[cfg(test)]
+use meter::Metered as Counted;
+
+/// A statement on its way, which only tests count.
+#[cfg(not(test))]
+#[derive(Debug)]
+struct Counted;
+
+#[cfg(not(test))]
+impl Counted {
+    fn start(_file: &Arc<str>, _statement: &'static str) -> Self {
+        Self
+    }
+}
 
 /// An open database file.
 #[derive(Debug)]
@@ -117,7 +135,7 @@ impl Connection {
         statement: &Statement,
         args: Args,
     ) -> Result<u64, StoreError> {
-        self.count();
+        let _counted = self.count(statement.name).await;
         let done = sqlx::query_with(statement.text, args.0)
             .execute(&mut self.inner)
             .await;
@@ -128,7 +146,7 @@ impl Connection {
     /// Inserts rows.
     pub(crate) async fn insert(&mut self, rows: Bulk) -> Result<(), StoreError> {
         for (name, text, args) in rows.into_statements() {
-            self.count();
+            let _counted = self.count(name).await;
             let done = sqlx::query_with(text, args).execute(&mut self.inner).await;
             done.map_err(|why| error::database(&self.file, name, &why))?;
         }
@@ -141,7 +159,7 @@ impl Connection {
         statement: &Statement,
         args: Args,
     ) -> Result<Vec<SqliteRow>, StoreError> {
-        self.count();
+        let _counted = self.count(statement.name).await;
         let rows = sqlx::query_with(statement.text, args.0)
             .fetch_all(&mut self.inner)
             .await;
@@ -158,11 +176,17 @@ impl Connection {
         row.ok_or_else(|| StoreError::corrupt(&*self.file, format!("{}: no row", statement.name)))
     }
 
-    fn count(&mut self) {
+    /// Tests count statements, and pages for as long as what this returns is held.
+    async fn count(&mut self, statement: &'static str) -> Counted {
         #[cfg(test)]
         {
             self.statements += 1;
+            if meter::is_on() {
+                let emptied = self.raw("PRAGMA shrink_memory").await;
+                emptied.expect("the cache is emptied");
+            }
         }
+        Counted::start(&self.file, statement)
     }
 
     /// Begins a transaction that writes. A connection that is dropped in one rolls it back.
@@ -251,6 +275,20 @@ impl Connection {
         Err(StoreError::Unavailable(format!(
             "SQLite {version} is linked in, which can damage databases in WAL mode; {major}.{minor}.{patch} or later is needed"
         )))
+    }
+
+    /// Whether somebody has run ANALYZE on the file. hoplog never does.
+    pub(crate) async fn has_statistics(&mut self) -> Result<bool, StoreError> {
+        let found = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1')";
+        let found = sqlx::query_scalar::<_, bool>(found);
+        let found = found.fetch_one(&mut self.inner).await;
+        found.map_err(|why| error::database(&self.file, "sqlite_schema", &why))
+    }
+
+    /// Takes statistics away: those of a small file, kept while it grows, have tables read from one end to the
+    /// other that are found by a key without them.
+    pub(crate) async fn drop_statistics(&mut self) -> Result<(), StoreError> {
+        self.raw("DROP TABLE sqlite_stat1").await
     }
 
     async fn raw(&mut self, text: &'static str) -> Result<(), StoreError> {

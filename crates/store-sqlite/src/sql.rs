@@ -295,3 +295,5 @@ pub(crate) fn json_ids<'a>(ids: impl IntoIterator<Item = &'a hoplog_model::Trace
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod volume;

@@ -71,6 +71,7 @@ impl SqliteStore {
             dropped,
         );
         upgrade(&shared).await?;
+        forget_statistics(&shared).await?;
         load(&shared).await?;
         let shared = Arc::new(shared);
         let writer = Writer::new(Arc::clone(&shared), catalogue);
@@ -243,6 +244,27 @@ async fn range(path: &Path) -> Result<Option<(u64, u64)>, StoreError> {
         .map(|row| Ok((sql::lower(column(row, 0)?), sql::upper(column(row, 1)?))));
     connection.close().await?;
     range.transpose()
+}
+
+/// Takes statistics away that somebody has made: a plan depends on schema and text alone (ADR 11).
+async fn forget_statistics(shared: &Shared) -> Result<(), StoreError> {
+    for partition in shared.partitions() {
+        let mut connection = shared.readers.take(&partition).await?;
+        if !connection.has_statistics().await? {
+            shared.readers.give_back(&partition, connection);
+            continue;
+        }
+        connection.close().await?;
+        let purpose = Use::Write {
+            cache_kib: shared.config.writer_cache_kib,
+            wal_pages: shared.config.wal_pages,
+        };
+        let mut connection = Connection::open(&partition.path, purpose).await?;
+        connection.drop_statistics().await?;
+        connection.close().await?;
+        tracing::info!(name = %partition.name, "statistics of a partition were taken away");
+    }
+    Ok(())
 }
 
 /// Reads what is kept in memory of every partition: figures and dictionaries. The newest

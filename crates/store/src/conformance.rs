@@ -14,6 +14,7 @@ pub mod policies;
 pub mod searching;
 pub mod upgrade;
 pub mod upkeep;
+pub mod volume;
 pub mod writing;
 
 use crate::{

@@ -108,6 +108,17 @@ impl Postgres {
         tail(&self.place.log())
     }
 
+    /// What it logged after this many bytes, and how many bytes it has logged since it was started the last
+    /// time.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn log_after(&self, bytes: usize) -> anyhow::Result<(String, usize)> {
+        let log = std::fs::read(self.place.log()).context("read the log")?;
+        let rest = log.get(bytes..).unwrap_or_default();
+        Ok((String::from_utf8_lossy(rest).into_owned(), log.len()))
+    }
+
     /// CPU seconds that all its processes have used since it was started, user and system.
     ///
     /// # Errors

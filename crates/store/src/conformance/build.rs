@@ -186,7 +186,7 @@ impl Span {
         self
     }
 
-    fn head(&self) -> SpanHead {
+    pub(super) fn head(&self) -> SpanHead {
         SpanHead {
             span_id: span_id(self.id),
             parent: self.parent.map(span_id),
@@ -198,7 +198,7 @@ impl Span {
         }
     }
 
-    fn raw(&self, trace_id: TraceId) -> Vec<u8> {
+    pub(super) fn raw(&self, trace_id: TraceId) -> Vec<u8> {
         let head = self.head();
         let mut out = Vec::new();
         write::bytes(&mut out, 1, trace_id.as_bytes());
@@ -226,7 +226,7 @@ impl Span {
         out
     }
 
-    fn group(&self) -> Arc<Group> {
+    pub(super) fn group(&self) -> Arc<Group> {
         let mut resource = Vec::new();
         write::string_attribute(&mut resource, 1, "service.name", &self.service);
         attributes(&mut resource, 1, &self.resource);

@@ -1,0 +1,115 @@
+//! Every statement in a store of a million and of ten million spans: its plan, and the pages it reads.
+
+use super::tests::faults_of;
+use super::{ALL, Args, INSERTS};
+use crate::db::meter;
+use crate::partition::Partition;
+use crate::tables::PartitionTables;
+use crate::{Config, SqliteStore, sql};
+use hoplog_store::conformance::clock;
+use hoplog_store::conformance::volume::ledger::{Ledger, compare, table};
+use hoplog_store::conformance::volume::{Filler, SLICE_SPANS, SLICES, questions};
+use hoplog_store::tables::Tables;
+use hoplog_store::{Maintenance, SpanWriter};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Fills the store up, and takes down what everything costs in it.
+async fn grow(dir: &Path, filler: &mut Filler, slices: std::ops::Range<u64>) -> Ledger {
+    let begun = Instant::now();
+    let spans = slices.end * SLICE_SPANS / 1_000_000;
+    let store = SqliteStore::open(dir, Config::default(), clock()).await;
+    let store = store.unwrap();
+    filler.fill(&store, slices).await;
+    store.close().await.unwrap();
+    println!("{spans} million spans, after {:?}", begun.elapsed());
+    for partition in store.shared.partitions() {
+        let path: PathBuf = partition.path.clone();
+        assert_eq!(faults_of(dir, &path).await, [], "of {path:?}");
+    }
+    let mut ledger = Ledger::default();
+    let begun = Instant::now();
+    meter::start();
+    let store = SqliteStore::open(dir, Config::default(), clock()).await;
+    let store = store.unwrap();
+    store.recovery().await.unwrap();
+    ledger.note("Open", String::new(), meter::stop());
+    println!("{spans} million spans, opened in {:?}", begun.elapsed());
+    for (question, n) in questions::ALL.into_iter().zip(1..) {
+        // Once to get to know the store: connections, names, what the last one left to be done.
+        for round in 0..2 {
+            let number = (spans * 100 + n) * 2 + round;
+            meter::start();
+            let answer = question.ask(&store, filler, number).await;
+            let runs = meter::stop();
+            if round == 1 {
+                ledger.note(&format!("{question:?}"), answer, runs);
+            }
+        }
+    }
+    let partitions = store.shared.partitions();
+    meter::start();
+    check_a_segment(&store, &partitions[0]).await;
+    ledger.note("Check", String::new(), meter::stop());
+    meter::start();
+    adopt(&store, &partitions[0]).await;
+    ledger.note("Adopt", String::new(), meter::stop());
+    store.close().await.unwrap();
+    println!(
+        "{spans} million spans, all asked after {:?}",
+        begun.elapsed()
+    );
+    ledger
+}
+
+/// What a check reads of one segment; it goes through all of them.
+async fn check_a_segment(store: &SqliteStore, partition: &Arc<Partition>) {
+    let mut connection = store.connection(partition).await.unwrap();
+    let mut tables = PartitionTables {
+        partition,
+        connection: &mut connection,
+    };
+    let segments = tables.since(1, 1).await.unwrap();
+    let segment = segments[0].segment;
+    assert!(tables.whole_rows(segment).await.unwrap().len() > 300);
+    assert!(
+        !tables
+            .records(segment..segment + 1)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        !tables
+            .filters(segment..segment + 1)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+/// What is asked of a file that the catalogue does not know.
+async fn adopt(store: &SqliteStore, partition: &Partition) {
+    let mut connection = store.connection(partition).await.unwrap();
+    let found = connection.all(&sql::READ_META, Args::new()).await.unwrap();
+    assert_eq!(found.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes a release build: cargo xtask test runs it"]
+async fn pages_read_do_not_grow_with_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut filler = Filler::default();
+    let small = grow(dir.path(), &mut filler, 0..1).await;
+    let full = grow(dir.path(), &mut filler, 1..SLICES).await;
+    println!("{}", table(&small, &full));
+    let names = ALL.iter().map(|statement| statement.name);
+    let names = names.chain(INSERTS.iter().map(|insert| insert.name));
+    for ledger in [&small, &full] {
+        let run = ledger.statements();
+        let missing: Vec<_> = names.clone().filter(|name| !run.contains(name)).collect();
+        assert_eq!(missing, [""; 0], "statements that no question runs");
+    }
+    assert_eq!(compare(&small, &full), [""; 0]);
+}
