@@ -22,11 +22,11 @@ pub const DAYS: u64 = 4;
 pub const SLICES: u64 = 10;
 /// Spans of a request.
 const SPANS: u64 = 10;
-/// Batches of a slice of one day: as many as roll-ups wait for to be put into the tables, so that each slice leaves
-/// none behind.
-const BATCHES: u64 = 64;
+/// Batches of a slice of one day: twice as many as roll-ups wait for to be put into the tables, so that each slice leaves
+/// none behind, and as many as filters are merged of.
+const BATCHES: u64 = 128;
 /// Requests of a batch; a segment holds 512.
-const BATCH: u64 = 400;
+const BATCH: u64 = 200;
 /// Requests of a slice of one day.
 const REQUESTS: u64 = BATCHES * BATCH;
 /// Spans of a slice of all days: a million.
@@ -332,6 +332,7 @@ impl Filler {
                 }
             }
         }
+        questions::merge_all(store).await;
         self.checkpoint(store).await;
     }
 

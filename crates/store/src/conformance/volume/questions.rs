@@ -4,6 +4,7 @@
 use super::{DAYS, Filler, Request, SLICES, day, halves, operation, rare, service, write_batch};
 use crate::conformance::build::{Span, part, trace};
 use crate::conformance::search as everything;
+use crate::filter::merged::SEGMENTS;
 use crate::{
     HopExpr, HopTest, Part, Range, RequestExpr, RequestTest, Search, Sort, StatsQuery, Store,
     TextMatch, ValueMatch,
@@ -71,10 +72,14 @@ pub enum Question {
     Retention,
     /// Learning a dictionary.
     Training,
+    /// As many batches as are merged, and merging them.
+    Merging,
+    /// Packing a segment's rows anew.
+    Packing,
 }
 
 /// All of them, those that write last.
-pub const ALL: [Question; 28] = [
+pub const ALL: [Question; 30] = [
     Question::Request,
     Question::NoRequest,
     Question::TimeOrderedRequest,
@@ -103,13 +108,17 @@ pub const ALL: [Question; 28] = [
     Question::Checkpoint,
     Question::Retention,
     Question::Training,
+    Question::Merging,
+    Question::Packing,
 ];
 
 impl Question {
     /// Why its pages grow with the store, if they do. One that no longer does must lose its line here.
     pub fn grows(self) -> Option<&'static str> {
         match self {
-            Self::Rare | Self::Nowhere => Some("asks a filter of every segment"),
+            Self::Rare | Self::Nowhere => {
+                Some("asks a slice of the merged filters of every 128 segments")
+            }
             _ => None,
         }
     }
@@ -164,7 +173,9 @@ impl Question {
             | Self::LargeRequest
             | Self::Checkpoint
             | Self::Retention
-            | Self::Training => self.change(store, filler, round).await,
+            | Self::Training
+            | Self::Merging
+            | Self::Packing => self.change(store, filler, round).await,
             Self::SumsByMinute
             | Self::SumsByMinuteOfService
             | Self::SumsByHour
@@ -304,6 +315,17 @@ impl Question {
                 let dropped = store.retain(crate::conformance::NOW).await;
                 dropped.expect("the store can be written").to_string()
             }
+            Self::Merging => {
+                for batch in 0..SEGMENTS.unsigned_abs() {
+                    let parts = new_parts(filler, round * 1_000 + batch, 1);
+                    write_batch(store, parts).await;
+                }
+                merge_all(store).await.to_string()
+            }
+            Self::Packing => {
+                let step = store.repack().await;
+                (step.expect("the store can be written").rows > 0).to_string()
+            }
             _ => {
                 // Whether it is any better is another matter.
                 let trained = store.train().await;
@@ -312,6 +334,15 @@ impl Question {
             }
         }
     }
+}
+
+/// Merges what can be merged; how many groups.
+pub(super) async fn merge_all(store: &dyn Store) -> usize {
+    let mut groups = 0;
+    while store.merge().await.expect("filters can be merged") {
+        groups += 1;
+    }
+    groups
 }
 
 async fn get(store: &dyn Store, id: TraceId) -> String {
