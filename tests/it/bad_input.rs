@@ -1,5 +1,5 @@
 //! Bad input and bad surroundings: each has its documented answer, and nothing else is lost.
 
-mod disk;
+pub(crate) mod disk;
 mod start;
 mod wire;

@@ -1,6 +1,9 @@
 //! Several collectors on one PostgreSQL: whatever is killed, stopped or started anew, every acknowledged span is there
 //! once, and each request is one row.
 
+mod cancelled;
+mod trouble;
+
 use crate::support::{LOG, PATIENCE, QUICK, hoplog, recently};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
@@ -28,10 +31,15 @@ struct Collector {
 
 impl Collector {
     async fn start(folder: &TempDir, name: &str, url: &str) -> Result<Self> {
+        Self::start_with(folder, name, url, "").await
+    }
+
+    /// With more in the config file.
+    async fn start_with(folder: &TempDir, name: &str, url: &str, more: &str) -> Result<Self> {
         let config = folder.path().join(format!("{name}.toml"));
         std::fs::write(
             &config,
-            format!("log = \"{LOG}\"\ndatabase = \"{url}\"\n{QUICK}"),
+            format!("log = \"{LOG}\"\ndatabase = \"{url}\"\n{QUICK}{more}"),
         )?;
         let mut options = ServerOptions::new(folder.path().join(name));
         options.arguments = vec!["--config".to_owned(), config.display().to_string()];
@@ -63,6 +71,30 @@ impl Collector {
             .await?;
         let waiting = books(server).await?["waiting"].as_u64();
         ensure!(waiting > Some(0), "nothing waits");
+        Ok(())
+    }
+
+    /// It does not get its batches written, for a reason of which this is a part.
+    async fn in_trouble(&self, why: &str) -> Result<()> {
+        let server = self.server()?;
+        let url = format!("http://{}/readyz", server.http);
+        let told = async || {
+            let answer = reqwest::get(&url).await?;
+            let is_ready = answer.status().is_success();
+            let said = answer.text().await?;
+            ensure!(is_ready || said.contains(why), "{said}");
+            Ok((!is_ready).then_some(()))
+        };
+        server
+            .until("the store takes nothing", PATIENCE, told)
+            .await
+    }
+
+    /// Ends it in order.
+    async fn stop(&mut self) -> Result<()> {
+        let server = self.server.take().context("it is running")?;
+        let ended = server.stop(STOP_WITHIN).await?;
+        ensure!(ended.status.success(), "{:?}", ended.status);
         Ok(())
     }
 
@@ -153,10 +185,7 @@ async fn two_collectors_and_a_database_that_fails_lose_and_double_nothing() -> R
     }
     for collector in &mut collectors {
         collector.settled().await?;
-        let server = &mut collector.server;
-        let server = server.take().context("it is running")?;
-        let ended = server.stop(STOP_WITHIN).await?;
-        ensure!(ended.status.success(), "{:?}", ended.status);
+        collector.stop().await?;
     }
 
     let spans: usize = acknowledged.values().map(BTreeSet::len).sum();
@@ -255,5 +284,31 @@ async fn one_inbox_has_one_process() -> Result<()> {
         format!("{error:#}").contains("another process writes"),
         "{error:#}"
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_database_is_migrated_and_one_without_citus_is_not_distributed() -> Result<()> {
+    let database = Database::new()?;
+    let url = database.url();
+    let done = hoplog(&["migrate", "--database", &url]).await?;
+    ensure!(done.status.success(), "{done:?}");
+    assert_eq!(String::from_utf8(done.stdout)?, "up to date\n");
+    let version = database.psql("SELECT count(version) FROM hoplog.schema_version")?;
+    assert_eq!(version, "1");
+    let folder = tempfile::tempdir()?;
+    let data = folder.path().display().to_string();
+    for (place, said) in [
+        (["--database", &url], "the database has no Citus extension"),
+        (["--data", &data], "--distribute needs --database"),
+    ] {
+        let [flag, value] = place;
+        let done = hoplog(&["migrate", "--distribute", flag, value]).await?;
+        let told = String::from_utf8(done.stderr)?;
+        ensure!(!done.status.success() && told.contains(said), "{told}");
+    }
+    let done = hoplog(&["migrate", "--data", &data]).await?;
+    ensure!(done.status.success(), "{done:?}");
+    assert_eq!(String::from_utf8(done.stdout)?, "up to date\n");
     Ok(())
 }

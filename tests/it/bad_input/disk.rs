@@ -22,13 +22,13 @@ const BALLAST: usize = 52;
 const REQUESTS_MAX: usize = 2_000;
 
 /// A small disk of its own, gone with the value. Declare it before what uses it.
-pub(super) struct SmallDisk {
+pub(crate) struct SmallDisk {
     folder: TempDir,
 }
 
 impl SmallDisk {
     /// Mounts an empty one.
-    pub(super) fn mount() -> Result<Self> {
+    pub(crate) fn mount() -> Result<Self> {
         let disk = Self {
             folder: tempfile::Builder::new().prefix("hoplog-disk-").tempdir()?,
         };
@@ -41,17 +41,17 @@ impl SmallDisk {
     }
 
     /// Where it is mounted.
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// From now on nothing can be written to it.
-    pub(super) fn make_read_only(&self) -> Result<()> {
+    pub(crate) fn make_read_only(&self) -> Result<()> {
         mount(&["-o", "remount,ro"], &self.path())
     }
 
     /// A hoplog that has the disk as its data folder; its log lies elsewhere.
-    pub(super) fn home(&self, config: &str) -> Result<Home> {
+    pub(crate) fn home(&self, config: &str) -> Result<Home> {
         Home::with_data(TempDir::new()?, self.path(), config)
     }
 
@@ -59,11 +59,11 @@ impl SmallDisk {
         self.path().join("ballast")
     }
 
-    fn fill_up(&self) -> Result<()> {
+    pub(crate) fn fill_up(&self) -> Result<()> {
         Ok(std::fs::write(self.ballast(), vec![0; BALLAST << 20])?)
     }
 
-    fn make_room(&self) -> Result<()> {
+    pub(crate) fn make_room(&self) -> Result<()> {
         Ok(std::fs::remove_file(self.ballast())?)
     }
 }
@@ -91,7 +91,7 @@ impl Drop for SmallDisk {
 }
 
 /// A request of 64 KiB that nothing can pack.
-fn large(n: usize) -> Trace {
+pub(crate) fn large(n: usize) -> Trace {
     let mut noise = vec![0; 64 << 10];
     StdRng::seed_from_u64(n as u64).fill_bytes(&mut noise);
     let value = Some(AnyValue {
