@@ -43,3 +43,9 @@ ALTER TABLE outlines ALTER COLUMN bytes SET STORAGE EXTERNAL;
 ALTER TABLE partitions ADD COLUMN counted_from bigint NOT NULL DEFAULT 0;
 ALTER TABLE partitions ADD COLUMN packing bytea NOT NULL DEFAULT '';
 UPDATE partitions SET counted_from = newest + 1 WHERE newest > 0;
+
+-- The greatest extent (first start to last end) of a segment's rows, and of a partition's: what ended within a
+-- window started no earlier than that before it. Not known of what was written before.
+ALTER TABLE segments ADD COLUMN max_extent bigint NOT NULL DEFAULT 9223372036854775807;
+ALTER TABLE partitions ADD COLUMN max_extent bigint NOT NULL DEFAULT 0;
+UPDATE partitions SET max_extent = 9223372036854775807 WHERE newest > 0;

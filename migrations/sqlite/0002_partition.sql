@@ -41,4 +41,10 @@ ALTER TABLE books ADD COLUMN counted_from INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE books ADD COLUMN packing BLOB NOT NULL DEFAULT x'';
 UPDATE books SET counted_from = coalesce((SELECT max(segment) + 1 FROM segments), 0);
 
+-- The greatest extent (first start to last end) of a segment's rows, and of a partition's: what ended within a
+-- window started no earlier than that before it. Not known of what was written before.
+ALTER TABLE segments ADD COLUMN max_extent INTEGER NOT NULL DEFAULT 9223372036854775807;
+ALTER TABLE books ADD COLUMN max_extent INTEGER NOT NULL DEFAULT 0;
+UPDATE books SET max_extent = 9223372036854775807 WHERE EXISTS (SELECT 1 FROM segments);
+
 PRAGMA user_version = 2;

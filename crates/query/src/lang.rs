@@ -3,7 +3,8 @@
 //! Words outside braces about the request (`status:error`, `duration:>1s`) describe the whole
 //! request. Words about a hop (`service:checkout`, `http.route:/orders/{id}`) must all be true of
 //! one same hop. Each `{ … }` is another hop, and inside it `duration status op code method route`
-//! speak of that hop. Text may stand in any hop. `-x` is "not x": `-service:auth` means that no
+//! speak of that hop. `started:` and `ended:` take times, `10:00..11:00` or one end of it: "started in A or ended in
+//! B" is `started:A OR ended:B`, and where no `time:` is given they are the time that is searched. Text may stand in any hop. `-x` is "not x": `-service:auth` means that no
 //! hop is in `auth`, `{-service:auth}` that some hop is elsewhere.
 
 mod ast;

@@ -79,7 +79,7 @@ pub(crate) async fn read_all(
     connection: &mut PgConnection,
 ) -> Result<(Vec<Partition>, i64), StoreError> {
     let rows = db::all(connection, &sql::READ_PARTITIONS, Args::new()).await?;
-    let newest = rows.first().map_or(Ok(0), |row| column(row, 19))?;
+    let newest = rows.first().map_or(Ok(0), |row| column(row, 20))?;
     let partitions: Result<Vec<_>, _> = rows.iter().map(Partition::read).collect();
     Ok((partitions?, newest))
 }
@@ -96,6 +96,7 @@ impl Partition {
         let total = |index| Ok::<_, StoreError>(int(index)?.cast_unsigned());
         let bound = |index| column::<Option<i64>>(row, index);
         let newest = int(3)?;
+        let max_extent = int(19)?;
         let segments = bound(11)?.zip(bound(12)?).zip(bound(13)?);
         Ok(Self {
             from: hoplog_store::tables::lower(int(0)?),
@@ -118,6 +119,7 @@ impl Partition {
                 min_start: hoplog_store::tables::lower(min_start),
                 max_start: hoplog_store::tables::upper(max_start),
                 max_duration: hoplog_store::tables::upper(max_duration),
+                max_extent: hoplog_store::tables::upper(max_extent),
                 newest,
             }),
         })

@@ -11,7 +11,8 @@ use hoplog_store::filter::merged::{group_of, known};
 use hoplog_store::segment::Outline;
 use hoplog_store::tables::{Asked, lower, ordered, records, upper};
 use hoplog_store::walk::{
-    FilterRow, PackedRow, PartitionBounds, Probe, RecordRow, SegmentLine, SegmentSource,
+    FilterRow, PackedRow, PartitionBounds, Probe, RecordRow, SegmentBounds, SegmentLine,
+    SegmentSource,
 };
 use hoplog_store::{Sort, StoreError};
 use rustc_hash::FxHashSet;
@@ -39,7 +40,7 @@ impl SegmentSource for Source {
         to: UnixNanos,
         below: Option<(u64, i64)>,
         n: usize,
-    ) -> Result<Vec<(u64, i64)>, StoreError> {
+    ) -> Result<Vec<SegmentBounds>, StoreError> {
         let statement = match sort {
             Sort::Newest => &sql::READ_SEGMENTS_NEWEST,
             Sort::Slowest => &sql::READ_SEGMENTS_SLOWEST,
@@ -50,22 +51,20 @@ impl SegmentSource for Source {
         let args = Args::new().with(key).with(segment).with(ordered(from));
         let args = args.with(ordered(to)).with(limit(n));
         let rows = self.all(statement, args).await?;
-        rows.iter()
-            .map(|row| Ok((upper(column(row, 0)?), column(row, 1)?)))
-            .collect()
+        rows.iter().map(segment_bounds).collect()
     }
 
-    async fn since(&self, segment: i64, n: usize) -> Result<Vec<i64>, StoreError> {
+    async fn since(&self, segment: i64, n: usize) -> Result<Vec<SegmentBounds>, StoreError> {
         let args = Args::new().with(segment).with(limit(n));
         let rows = self.all(&sql::READ_NEWER_SEGMENTS, args).await?;
-        rows.iter().map(|row| column(row, 0)).collect()
+        rows.iter().map(segment_bounds).collect()
     }
 
-    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, u64, Vec<u8>)>, StoreError> {
         let args = Args::new().with(segments);
         let rows = self.all(&sql::READ_HEADS, args).await?;
         rows.iter()
-            .map(|row| Ok((column(row, 0)?, column(row, 1)?)))
+            .map(|row| Ok((column(row, 0)?, upper(column(row, 1)?), column(row, 2)?)))
             .collect()
     }
 
@@ -165,6 +164,15 @@ pub(crate) fn limit(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
+fn segment_bounds(row: &PgRow) -> Result<SegmentBounds, StoreError> {
+    Ok(SegmentBounds {
+        segment: column(row, 0)?,
+        key: upper(column(row, 1)?),
+        min_start: lower(column(row, 2)?),
+        max_start: upper(column(row, 3)?),
+    })
+}
+
 pub(crate) fn segment_line(row: &PgRow) -> Result<SegmentLine, StoreError> {
     Ok(SegmentLine {
         segment: column(row, 0)?,
@@ -173,6 +181,7 @@ pub(crate) fn segment_line(row: &PgRow) -> Result<SegmentLine, StoreError> {
         min_duration: lower(column(row, 3)?),
         max_duration: upper(column(row, 4)?),
         heads: column(row, 5)?,
+        max_extent: upper(column(row, 6)?),
     })
 }
 

@@ -343,7 +343,9 @@ impl Writer {
             .with(bits(prepared.rows_gained))
             .with(prepared.packed_bytes);
         let args = bounds.into_iter().fold(args, Args::with);
-        let args = args.with(packing.encode());
+        let search = prepared.search.as_ref();
+        let max_extent = search.map_or(0, |search| ordered(search.segment.max_extent));
+        let args = args.with(packing.encode()).with(max_extent);
         db::execute(transaction, &sql::UPDATE_PARTITION, args)
             .await
             .map(drop)
@@ -517,4 +519,5 @@ fn segment_args(day: i64, number: i64, segment: &Segment) -> Args {
         .with(ordered(segment.max_duration))
         .with(i64::from(segment.rows))
         .with(segment.heads.as_slice())
+        .with(ordered(segment.max_extent))
 }

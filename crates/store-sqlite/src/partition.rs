@@ -253,6 +253,7 @@ impl Figures {
     async fn read(connection: &mut Connection) -> Result<(Self, Packing), StoreError> {
         let books = connection.one(&sql::READ_BOOKS, Args::new()).await?;
         let total = |index| Ok::<_, StoreError>(column::<i64>(&books, index)?.cast_unsigned());
+        let max_extent = sql::upper(column(&books, 7)?);
         let packing = Packing::decode(column(&books, 5)?, column(&books, 6)?)?;
         let bounds = connection.one(&sql::READ_BOUNDS, Args::new()).await?;
         let bound = |index| column::<Option<i64>>(&bounds, index);
@@ -270,6 +271,7 @@ impl Figures {
                 min_start: sql::lower(min_start),
                 max_start: sql::upper(max_start),
                 max_duration: sql::upper(max_duration),
+                max_extent,
                 newest,
             }),
             newest: newest.max(bound(4)?.unwrap_or_default()),

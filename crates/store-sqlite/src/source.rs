@@ -12,7 +12,8 @@ use hoplog_store::filter::merged::{group_of, known, segments_of};
 use hoplog_store::segment::Outline;
 use hoplog_store::tables::{Asked, records};
 use hoplog_store::walk::{
-    FilterRow, PackedRow, PartitionBounds, Probe, RecordRow, SegmentLine, SegmentSource,
+    FilterRow, PackedRow, PartitionBounds, Probe, RecordRow, SegmentBounds, SegmentLine,
+    SegmentSource,
 };
 use hoplog_store::{Sort, StoreError};
 use rustc_hash::FxHashSet;
@@ -51,7 +52,7 @@ impl SegmentSource for Source {
         to: UnixNanos,
         below: Option<(u64, i64)>,
         n: usize,
-    ) -> Result<Vec<(u64, i64)>, StoreError> {
+    ) -> Result<Vec<SegmentBounds>, StoreError> {
         let statement = match sort {
             Sort::Newest => &sql::READ_SEGMENTS_NEWEST,
             Sort::Slowest => &sql::READ_SEGMENTS_SLOWEST,
@@ -62,19 +63,17 @@ impl SegmentSource for Source {
         let args = Args::new().with(key).with(segment).with(sql::ordered(from));
         let args = args.with(sql::ordered(to)).with(limit(n));
         let rows = reading!(self, connection, connection.all(statement, args).await?);
-        rows.iter()
-            .map(|row| Ok((sql::upper(column(row, 0)?), column(row, 1)?)))
-            .collect()
+        rows.iter().map(segment_bounds).collect()
     }
 
-    async fn since(&self, segment: i64, n: usize) -> Result<Vec<i64>, StoreError> {
+    async fn since(&self, segment: i64, n: usize) -> Result<Vec<SegmentBounds>, StoreError> {
         let args = Args::new().with(segment).with(limit(n));
         let statement = &sql::READ_NEWER_SEGMENTS;
         let rows = reading!(self, connection, connection.all(statement, args).await?);
-        rows.iter().map(|row| column(row, 0)).collect()
+        rows.iter().map(segment_bounds).collect()
     }
 
-    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, u64, Vec<u8>)>, StoreError> {
         let args = Args::new().with(sql::json(segments.iter().copied()));
         let rows = reading!(
             self,
@@ -82,7 +81,13 @@ impl SegmentSource for Source {
             connection.all(&sql::READ_HEADS, args).await?
         );
         rows.iter()
-            .map(|row| Ok((column(row, 0)?, column(row, 1)?)))
+            .map(|row| {
+                Ok((
+                    column(row, 0)?,
+                    sql::upper(column(row, 1)?),
+                    column(row, 2)?,
+                ))
+            })
             .collect()
     }
 
@@ -189,6 +194,15 @@ fn limit(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
+fn segment_bounds(row: &SqliteRow) -> Result<SegmentBounds, StoreError> {
+    Ok(SegmentBounds {
+        segment: column(row, 0)?,
+        key: sql::upper(column(row, 1)?),
+        min_start: sql::lower(column(row, 2)?),
+        max_start: sql::upper(column(row, 3)?),
+    })
+}
+
 pub(crate) fn segment_line(row: &SqliteRow) -> Result<SegmentLine, StoreError> {
     Ok(SegmentLine {
         segment: column(row, 0)?,
@@ -197,6 +211,7 @@ pub(crate) fn segment_line(row: &SqliteRow) -> Result<SegmentLine, StoreError> {
         min_duration: sql::lower(column(row, 3)?),
         max_duration: sql::upper(column(row, 4)?),
         heads: column(row, 5)?,
+        max_extent: sql::upper(column(row, 6)?),
     })
 }
 

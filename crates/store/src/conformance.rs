@@ -192,6 +192,7 @@ macro_rules! conformance {
             paging::a_merged_row_is_found_once_and_at_its_new_place
             paging::a_spent_budget_is_said_and_can_be_gone_on_from
             paging::a_limit_out_of_range_is_refused
+            paging::windows_of_starts_and_ends_are_a_union
             policies::counted_requests_have_roll_ups_and_no_row
             policies::dropped_requests_are_only_in_the_books
             policies::outcomes_mix_in_one_batch

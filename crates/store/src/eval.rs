@@ -68,6 +68,10 @@ impl Request<'_> {
             RequestTest::Status(status) => summary.status == *status,
             RequestTest::Code(text) => summary.code.as_ref().is_some_and(|code| text.matches(code)),
             RequestTest::Duration(range) => range.contains(summary.duration),
+            RequestTest::Started(range) => range.contains(summary.started_at),
+            RequestTest::Ended(range) => {
+                range.contains(summary.started_at.saturating_add(summary.extent))
+            }
             RequestTest::Hops(range) => range.contains(u64::from(summary.hop_count)),
             RequestTest::Spans(range) => range.contains(u64::from(summary.span_count)),
             RequestTest::Errors(range) => range.contains(u64::from(summary.error_count)),

@@ -16,6 +16,7 @@ pub mod memory;
 mod open;
 pub mod pack;
 mod plan;
+mod ranges;
 pub mod rollup;
 mod search;
 pub mod segment;

@@ -103,6 +103,10 @@ pub enum RequestTest {
     Code(TextMatch),
     /// The request's duration in nanoseconds.
     Duration(Range<u64>),
+    /// When its first span started, in Unix nanoseconds.
+    Started(Range<u64>),
+    /// When its last span ended: its start and its extent.
+    Ended(Range<u64>),
     /// Number of hops.
     Hops(Range<u64>),
     /// Number of spans.

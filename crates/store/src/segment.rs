@@ -59,6 +59,8 @@ pub struct Segment {
     pub min_duration: u64,
     /// Greatest duration of any row.
     pub max_duration: u64,
+    /// Greatest extent of any row: from its first start to its last end.
+    pub max_extent: u64,
     /// Every row's head; read with [`heads()`].
     pub heads: Vec<u8>,
     /// One per interface, by number.

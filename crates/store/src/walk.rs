@@ -33,6 +33,8 @@ pub struct PartitionBounds {
     pub max_start: UnixNanos,
     /// Greatest duration of any row, in nanoseconds.
     pub max_duration: u64,
+    /// Greatest extent of any row; [`u64::MAX`] if it is not known.
+    pub max_extent: u64,
     /// The greatest segment number so far.
     pub newest: i64,
 }
@@ -50,6 +52,8 @@ pub struct SegmentLine {
     pub min_duration: u64,
     /// Greatest duration of its rows.
     pub max_duration: u64,
+    /// Greatest extent of its rows; [`u64::MAX`] if it is not known.
+    pub max_extent: u64,
     /// [`crate::segment::Segment::heads`].
     pub heads: Vec<u8>,
 }
@@ -88,6 +92,19 @@ pub struct Probe {
     pub key: String,
     /// Hashes of the values asked for.
     pub hashes: Vec<u64>,
+}
+
+/// A segment as an index knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentBounds {
+    /// Its number.
+    pub segment: i64,
+    /// Its greatest start or duration, by how the search sorts.
+    pub key: u64,
+    /// Least start of its rows.
+    pub min_start: UnixNanos,
+    /// Greatest start of its rows.
+    pub max_start: UnixNanos,
 }
 
 /// One [`crate::segment::Record`] as stored.
@@ -194,14 +211,14 @@ pub trait SegmentSource: Debug + Send + Sync {
         to: UnixNanos,
         below: Option<(u64, i64)>,
         n: usize,
-    ) -> Result<Vec<(u64, i64)>, StoreError>;
+    ) -> Result<Vec<SegmentBounds>, StoreError>;
 
-    /// Numbers of segments greater than `segment`, ascending, at most `n`. Asked only when rows
+    /// Segments with a number greater than `segment`, ascending, at most `n`. Asked only when rows
     /// moved while a search ran.
-    async fn since(&self, segment: i64, n: usize) -> Result<Vec<i64>, StoreError>;
+    async fn since(&self, segment: i64, n: usize) -> Result<Vec<SegmentBounds>, StoreError>;
 
-    /// [`crate::segment::Segment::heads`] of these segments, each with its number, in any order.
-    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, StoreError>;
+    /// Of these segments the number, [`SegmentLine::max_extent`] and [`crate::segment::Segment::heads`], in any order.
+    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, u64, Vec<u8>)>, StoreError>;
 
     /// Every interface of the partition with its number. MUST hold all that the segments
     /// returned before use; a cache must be refreshed for that.

@@ -47,7 +47,7 @@ messages! {
     read_failed read_went_well read_not_failed read_through read_not_through read_came_in
     read_trace read_hop read_had read_not read_is read_is_not read_contains read_order
     read_between read_present read_text word_entry word_op word_method word_route word_code
-    word_status word_duration word_hops word_spans word_errors word_trace word_request word_kept
+    word_status word_duration word_started word_ended word_hops word_spans word_errors word_trace word_request word_kept
     word_service word_span word_kind word_exception word_db word_sql word_topic word_peer
     word_self word_version status_none status_well status_some status_bad status_quiet
     status_worst col_service col_rate col_rate_trend col_failed_trend col_p95_trend

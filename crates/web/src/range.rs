@@ -6,7 +6,7 @@ use crate::reader::Reader;
 use crate::url::Href;
 use hoplog_model::UnixNanos;
 use hoplog_model::times::{self, DAY, HOUR, MINUTE};
-use hoplog_query::answers::Window;
+use hoplog_query::answers::{RequestList, Window};
 use hoplog_query::lang::{format_duration, parse_duration};
 
 /// The lengths that are one click away, as they stand in addresses.
@@ -77,6 +77,16 @@ impl RangeParams {
 }
 
 impl Range {
+    /// The time that was searched, where words in the query say when (`started:`, `ended:`).
+    pub(crate) fn of_words(found: &RequestList) -> Option<Self> {
+        let (from, to) = found.ast.as_ref()?.lower().start_bounds();
+        from.or(to)?;
+        let Window { from, to } = found.window;
+        let from = from.max(to.saturating_sub(LONGEST));
+        let window = Window { from, to };
+        Some(Self { window, last: None })
+    }
+
     /// The address with this time in it: `t` where it moves, both ends where it does not.
     pub(crate) fn on(&self, href: Href) -> Href {
         match self.last {

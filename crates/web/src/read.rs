@@ -252,6 +252,8 @@ pub(crate) fn word_text(word: Word, t: &'static Messages) -> &'static str {
         Word::Code => t.word_code,
         Word::Status => t.word_status,
         Word::Duration => t.word_duration,
+        Word::Started => t.word_started,
+        Word::Ended => t.word_ended,
         Word::Hops => t.word_hops,
         Word::Spans => t.word_spans,
         Word::Errors => t.word_errors,

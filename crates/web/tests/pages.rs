@@ -366,6 +366,21 @@ async fn form_and_words_become_one_address() {
 }
 
 #[tokio::test]
+async fn words_on_start_and_end_are_the_time_that_is_searched() {
+    let router = shop(FEW).await;
+    for lang in ["en", "ko"] {
+        for (q, any) in [
+            ("started:2000-01-01..", true),
+            ("started:..2000-01-01%20OR%20ended:2000-01-01..", true),
+            ("started:..2000-01-01%20OR%20ended:..2001-01-01", false),
+        ] {
+            let page = page(&router, &format!("/requests?t=1m&q={q}"), lang, 200).await;
+            assert_eq!(page.contains("class=\"row\" href=\""), any, "{q}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn pages_of_the_list_hold_every_request_once() {
     let router = shop(FEW).await;
     let mut seen = std::collections::BTreeSet::new();

@@ -54,7 +54,7 @@ impl Answers {
         let token = token.transpose()?;
         let window = match &token {
             Some(token) => token.window,
-            None => self.search_window(input, understood.0.time)?,
+            None => self.search_window(input, &understood)?,
         };
         let search = Search {
             expr: understood.expr(),
@@ -101,15 +101,23 @@ impl Answers {
     fn search_window(
         &self,
         input: &SearchInput,
-        time: Option<TimeWords>,
+        understood: &Understood,
     ) -> Result<Window, QueryError> {
-        match time {
+        match understood.0.time {
             Some(TimeWords::Last(length)) => {
                 let now = self.now();
                 self.window(Some(now.saturating_sub(length)), Some(now))
             }
             Some(TimeWords::Between(from, to)) => self.window(from, to),
-            None => self.window(input.from, input.to),
+            None => match understood.expr().start_bounds() {
+                (None, None) => self.window(input.from, input.to),
+                // Open ends are open: the words in the text are the time that is searched.
+                (from, to) => {
+                    let from = from.unwrap_or(0);
+                    let to = to.unwrap_or_else(|| self.now().max(from.saturating_add(1)));
+                    self.window(Some(from), Some(to))
+                }
+            },
         }
     }
 }

@@ -40,6 +40,11 @@ async fn searches_find_what_they_say() {
         ("method:POST sort:-duration", vec![2, 3, 1]),
         ("last:6m", vec![4, 3]),
         ("time:10:48..10:56", vec![3, 2]),
+        // Request 1 began at 10:10, 2 at 10:50, 3 at 10:55, 4 at 10:58.
+        ("started:10:09..10:11 OR ended:10:54..10:56", vec![3, 1]),
+        ("started:..10:30", vec![1]),
+        ("ended:10:50:01..10:50:03", vec![2]),
+        ("started:10:50..10:56 -ended:10:50..10:51", vec![3]),
         ("kind:client", vec![1]),
         (&trace_id(2).to_string(), vec![2]),
     ] {

@@ -19,6 +19,7 @@ pub(super) enum Type {
     OneOf(&'static [&'static str]),
     Duration,
     Count,
+    Time,
     TraceId,
     Attribute,
 }
@@ -69,6 +70,10 @@ words! {
     Status "status" Request Type::OneOf(STATUSES);
     /// How long the request took; in braces the hop.
     Duration "duration" Request Type::Duration;
+    /// When the request started.
+    Started "started" Request Type::Time;
+    /// When its last span ended.
+    Ended "ended" Request Type::Time;
     /// Number of hops.
     Hops "hops" Request Type::Count;
     /// Number of spans.

@@ -225,6 +225,8 @@ fn request_term(term: &Term) -> RequestExpr {
             status(value).map_or_else(RequestExpr::nothing, |s| is(RequestTest::Status(s)))
         }),
         Word::Duration => ranges(test, parse_duration, |r| is(RequestTest::Duration(r))),
+        Word::Started => times(test, |r| is(RequestTest::Started(r))),
+        Word::Ended => times(test, |r| is(RequestTest::Ended(r))),
         Word::Hops => ranges(test, whole, |r| is(RequestTest::Hops(r))),
         Word::Spans => ranges(test, whole, |r| is(RequestTest::Spans(r))),
         Word::Errors => ranges(test, whole, |r| is(RequestTest::Errors(r))),
@@ -401,6 +403,21 @@ fn texts<E: Expr>(test: &Test, is: impl Fn(TextMatch) -> E) -> E {
                 .collect(),
         ),
         _ => each(test, |value| is(text_match(Compare::Is, value))),
+    }
+}
+
+/// From the first, and up to but without the second.
+fn times<E: Expr>(test: &Test, is: impl Fn(Range<u64>) -> E) -> E {
+    match test {
+        Test::Between(from, to) => {
+            let at = |end: &Option<String>| end.as_deref().and_then(hoplog_model::times::parse);
+            let greatest = at(to).map(|to| to.saturating_sub(1));
+            is(Range {
+                least: at(from),
+                greatest,
+            })
+        }
+        _ => ranges(test, hoplog_model::times::parse, is),
     }
 }
 

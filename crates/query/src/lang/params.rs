@@ -1,10 +1,11 @@
 //! `last:1h`, `time:a..b` and `sort:-duration` typed into the query: parameters of the search.
 
+use super::Known;
 use super::ast::Ast;
 use super::issue::{Edit, Issue, IssueKind};
+use super::parse::parse_at;
 use super::scan::Scanner;
 use super::units::parse_duration;
-use super::{Known, parse};
 use hoplog_model::UnixNanos;
 use hoplog_model::times::{self, DAY, MINUTE, SECOND};
 use hoplog_store::Sort;
@@ -50,7 +51,7 @@ pub struct Reading {
 /// those of the whole text.
 pub fn read(text: &str, now: UnixNanos, known: &Known) -> Reading {
     let words = extract_time_and_sort(text, now);
-    let parsed = parse(&words.text, known);
+    let parsed = parse_at(&words.text, known, Some(now));
     let whole = |issue: Issue| {
         let fix = issue.edit.as_ref().map(|edit| edit.apply(text));
         Issue { fix, ..issue }
@@ -148,8 +149,11 @@ fn between(value: &str, now: UnixNanos) -> Option<TimeWords> {
     (forward && (from.is_some() || to.is_some())).then_some(TimeWords::Between(from, to))
 }
 
-fn time(text: &str, now: UnixNanos) -> Option<UnixNanos> {
-    if let Some(at) = times::parse(text) {
+/// An instant: in full, a date with or without a time of day (in UTC), or a time of day of the day of `now`.
+pub(super) fn time(text: &str, now: UnixNanos) -> Option<UnixNanos> {
+    let endings = ["", "Z", ":00Z", "T00:00:00Z"];
+    let mut in_full = endings.iter().map(|ending| format!("{text}{ending}"));
+    if let Some(at) = in_full.find_map(|text| times::parse(&text)) {
         return Some(at);
     }
     let two = |part: &str, below: u64| {

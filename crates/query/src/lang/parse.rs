@@ -7,6 +7,7 @@ use super::near::near;
 use super::paste::{trace_id, traceparent_id};
 use super::scan::{Scanner, is_key};
 use super::{Known, MAX_ALTERNATIVES, MAX_BYTES, MAX_DEPTH};
+use hoplog_model::UnixNanos;
 
 /// A query, as far as it was understood.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,7 +25,13 @@ pub struct Parsed {
 /// `last:`, `time:` and `sort:` are not part of the language; take them out first with
 /// [`super::extract_time_and_sort`].
 pub fn parse(text: &str, known: &Known) -> Parsed {
+    parse_at(text, known, None)
+}
+
+/// As [`parse`]; times become those of the day of `now`, in full.
+pub(super) fn parse_at(text: &str, known: &Known, now: Option<UnixNanos>) -> Parsed {
     let mut parser = Parser::new(text, known);
+    parser.now = now;
     if text.len() > MAX_BYTES {
         let all = parser.scan.len();
         parser.error(0, all, IssueKind::TooLong { limit: MAX_BYTES }, None);
@@ -64,6 +71,8 @@ pub(super) struct Parser<'a> {
     text: &'a str,
     pub(super) scan: Scanner,
     pub(super) known: &'a Known,
+    /// None: times stay as they are written.
+    pub(super) now: Option<UnixNanos>,
     pub(super) in_hop: bool,
     depth: usize,
     /// Nesting was too deep: the rest was not read, and nothing is said of it.
@@ -83,6 +92,7 @@ impl<'a> Parser<'a> {
             text,
             scan,
             known,
+            now: None,
             in_hop: false,
             depth: 0,
             gave_up: false,

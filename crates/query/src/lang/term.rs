@@ -4,9 +4,12 @@ use super::ast::{Compare, Term, Test, Value};
 use super::issue::{Edit, IssueKind};
 use super::keys::{Key, Type, Word};
 use super::near::near;
+use super::params::time;
 use super::parse::Parser;
 use super::paste::trace_id;
 use super::units::{self, NoDuration};
+use hoplog_model::UnixNanos;
+use hoplog_model::times;
 
 /// A value with its place.
 struct Placed {
@@ -56,15 +59,14 @@ impl Parser<'_> {
             self.check_value(&key, sign, value);
         }
         let is_trace = key == Key::Word(Word::Trace);
+        let now = self.now.filter(|_| key.value_type() == Type::Time);
         let own = |v: Placed| {
-            Value::new(
-                if is_trace {
-                    v.text.to_lowercase()
-                } else {
-                    v.text
-                },
-                v.quoted,
-            )
+            let text = match now {
+                Some(now) => in_full(&v.text, now),
+                None if is_trace => v.text.to_lowercase(),
+                None => v.text,
+            };
+            Value::new(text, v.quoted)
         };
         let values = values.into_iter().map(own).collect();
         Some(Term {
@@ -127,7 +129,7 @@ impl Parser<'_> {
         let (from, to) = value.text.split_once("..")?;
         let is_number = |end: &str| end.is_empty() || number(end).is_some();
         let ordered = match key.value_type() {
-            Type::Duration | Type::Count | Type::Code => true,
+            Type::Duration | Type::Count | Type::Code | Type::Time => true,
             Type::Attribute => is_number(from) && is_number(to),
             _ => false,
         };
@@ -153,15 +155,30 @@ impl Parser<'_> {
                 self.check_value(key, sign, &end);
             }
         }
-        if self.error_count() == errors && is_backwards(key, from, to) {
+        // A time of day alone is of the day on which the range begins.
+        let now = self.now.unwrap_or(0);
+        let day = time(from, now).unwrap_or(now);
+        let is_time = key.value_type() == Type::Time;
+        let backwards = match is_time {
+            true => time(from, now)
+                .zip(time(to, day))
+                .is_some_and(|(from, to)| from >= to),
+            false => is_backwards(key, from, to),
+        };
+        if self.error_count() == errors && backwards {
             let swapped = Edit::new(value.at, value.len, format!("{to}..{from}"));
             let kind = IssueKind::EmptyRange {
                 key: key.name().to_owned(),
             };
             self.error(value.at, value.len, kind, Some(swapped));
         }
-        let end = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Some(Test::Between(end(from), end(to)))
+        let end = |text: &str, day: UnixNanos| {
+            (!text.is_empty()).then(|| match self.now {
+                Some(_) if is_time => in_full(text, day),
+                _ => text.to_owned(),
+            })
+        };
+        Some(Test::Between(end(from, now), end(to, day)))
     }
 
     fn check_sign(&mut self, key: &Key, sign: Sign, values: &[Placed]) {
@@ -219,6 +236,9 @@ impl Parser<'_> {
             Type::Duration => self.check_duration(key, value),
             Type::Count if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) => {
                 self.error(at, len, IssueKind::NotACount { key: name() }, as_text);
+            }
+            Type::Time if time(text, self.now.unwrap_or(0)).is_none() => {
+                self.error(at, len, IssueKind::NotATime { key: name() }, as_text);
             }
             Type::Code if !is_code(text) => self.error(at, len, IssueKind::NotACode, as_text),
             Type::Code if sign.compare.is_order() && text.parse::<u16>().is_err() => {
@@ -321,6 +341,16 @@ impl Parser<'_> {
         };
         self.hint(value.at, value.len, kind, edit);
     }
+}
+
+/// An instant in full, as short as it can be said; what is none stays.
+fn in_full(text: &str, day: UnixNanos) -> String {
+    let Some(at) = time(text, day) else {
+        return text.to_owned();
+    };
+    let full = times::rfc3339(at);
+    let short = full.trim_end_matches('Z').trim_end_matches('0');
+    format!("{}Z", short.trim_end_matches('.'))
 }
 
 /// A finite number, as attributes are compared.

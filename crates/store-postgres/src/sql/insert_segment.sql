@@ -1,3 +1,4 @@
 INSERT INTO segments_X
-    (day, segment, min_start, max_start, min_duration, max_duration, row_count, heads)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    (day, segment, min_start, max_start, min_duration, max_duration, row_count, heads,
+     max_extent)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)

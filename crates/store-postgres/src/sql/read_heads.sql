@@ -1,4 +1,4 @@
-SELECT s.segment, s.heads
+SELECT s.segment, s.max_extent, s.heads
 FROM unnest($1::bigint[]) AS wanted (segment)
 CROSS JOIN LATERAL (
     SELECT * FROM segments_X AS s

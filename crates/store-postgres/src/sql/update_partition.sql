@@ -10,5 +10,6 @@ SET newest = $2,
     min_start = least(min_start, $10),
     max_start = greatest(max_start, $11),
     max_duration = greatest(max_duration, $12),
-    packing = $13
+    packing = $13,
+    max_extent = greatest(max_extent, $14)
 WHERE from_nanos = $1

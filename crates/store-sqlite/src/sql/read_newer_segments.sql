@@ -1,1 +1,5 @@
-SELECT segment FROM segments WHERE segment > ?1 ORDER BY segment LIMIT ?2
+SELECT segment, max_start, min_start, max_start
+FROM segments
+WHERE segment > ?1
+ORDER BY segment
+LIMIT ?2

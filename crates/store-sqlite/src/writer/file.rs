@@ -76,6 +76,8 @@ impl PartitionFile {
         let figures = grown(self.partition.figures(), number, &prepared);
         let mut packing = self.partition.packing();
         packing.apply(&prepared.repacked);
+        let search = prepared.search.as_ref();
+        let max_extent = search.map_or(0, |search| search.segment.max_extent);
         let connection = &mut self.connection;
         connection.begin().await?;
         if !prepared.replaced_rows.is_empty() {
@@ -118,7 +120,9 @@ impl PartitionFile {
         connection
             .execute(
                 &sql::ADD_BOOKS,
-                args.with(prepared.packed_bytes).with(packing.encode()),
+                args.with(prepared.packed_bytes)
+                    .with(packing.encode())
+                    .with(sql::ordered(max_extent)),
             )
             .await?;
         connection.commit().await?;
@@ -258,6 +262,7 @@ fn segment_args(number: i64, segment: Segment) -> Args {
         .with(sql::ordered(segment.max_duration))
         .with(i64::from(segment.rows))
         .with(segment.heads)
+        .with(sql::ordered(segment.max_extent))
 }
 
 /// The figures after a batch.
@@ -279,12 +284,14 @@ fn grown(before: Figures, number: i64, prepared: &Prepared) -> Figures {
             min_start: u64::MAX,
             max_start: 0,
             max_duration: 0,
+            max_extent: 0,
             newest: number,
         });
         figures.bounds = Some(PartitionBounds {
             min_start: bounds.min_start.min(segment.min_start),
             max_start: bounds.max_start.max(segment.max_start),
             max_duration: bounds.max_duration.max(segment.max_duration),
+            max_extent: bounds.max_extent.max(segment.max_extent),
             newest: number,
         });
     }

@@ -164,6 +164,22 @@ fn span() -> impl Strategy<Value = Span> {
     })
 }
 
+const STARTS: &[u64] = &[
+    NOW - HOUR - 2 * MINUTE,
+    NOW - HOUR - MINUTE,
+    NOW - HOUR,
+    NOW - HOUR + 1,
+    NOW - HOUR + 3,
+];
+
+const ENDS: &[u64] = &[
+    NOW - HOUR - MINUTE,
+    NOW - HOUR,
+    NOW - HOUR + 2,
+    NOW - HOUR + 900,
+    NOW - HOUR + 1_000_000,
+];
+
 const KEYS: [&str; 3] = ["k", "n", "http.response.status_code"];
 
 fn value() -> impl Strategy<Value = Attribute> {
@@ -266,6 +282,8 @@ fn request_test() -> impl Strategy<Value = RequestTest> {
             .prop_map(RequestTest::Status),
         text(&["7", "8", "x"]).prop_map(RequestTest::Code),
         range(&[0, 1, 900, 1_000_000]).prop_map(RequestTest::Duration),
+        range(STARTS).prop_map(RequestTest::Started),
+        range(ENDS).prop_map(RequestTest::Ended),
         range(counts).prop_map(RequestTest::Hops),
         range(counts).prop_map(RequestTest::Spans),
         range(counts).prop_map(RequestTest::Errors),

@@ -3,7 +3,8 @@
 use super::build::{Span, part, trace};
 use super::{NOW, all_pages, assert_invalid, found, pages, search, write};
 use crate::{
-    Bounds, Cursor, HopExpr, HopTest, Part, RequestExpr, Search, Sort, Store, TextMatch, ValueMatch,
+    Bounds, Cursor, HopExpr, HopTest, Part, Range, RequestExpr, RequestTest, Search, Sort, Store,
+    TextMatch, ValueMatch,
 };
 use hoplog_model::times::{DAY, MINUTE, SECOND};
 use hoplog_model::{TraceId, UnixNanos};
@@ -260,5 +261,69 @@ pub async fn a_limit_out_of_range_is_refused(store: &dyn Store) {
             ..search(RequestExpr::everything())
         };
         assert_invalid(&store.search(&asked).await);
+    }
+}
+
+/// Started in one window or ended in another, open ends, what is in neither: each request once, over pages of any
+/// size, whatever the requests in between, long ones among them.
+pub async fn windows_of_starts_and_ends_are_a_union(store: &dyn Store) {
+    fill(store, 60).await;
+    // Some take long: by their root, or by a span that outlives it.
+    let long = (61..=75).map(|n| {
+        let start = NOW - n % 5 * MINUTE - n % 3 * DAY;
+        let late = Span::child(2, 1).at(start + n % 4 * MINUTE, n % 6 * MINUTE);
+        on_time(n, &[Span::root(1).at(start, n % 2 * 20 * MINUTE), late])
+    });
+    write(store, long.collect()).await;
+    let mut all = Vec::new();
+    for hit in all_pages(store, &search(RequestExpr::everything())).await {
+        all.push(super::read(store, hit.trace_id).await);
+    }
+    let instants = [
+        NOW - 2 * DAY,
+        NOW - DAY,
+        NOW - DAY + 2 * MINUTE,
+        NOW - 4 * MINUTE,
+        NOW,
+    ];
+    let mut ranges = vec![(None, Some(NOW - DAY)), (Some(NOW - 2 * MINUTE), None)];
+    for least in instants {
+        ranges.push((Some(least), Some(least)));
+        ranges.push((Some(least), Some(least + 3 * MINUTE)));
+    }
+    let ranges: Vec<Range<u64>> = ranges
+        .into_iter()
+        .map(|(least, greatest)| Range { least, greatest })
+        .collect();
+    for (n, a) in ranges.iter().enumerate() {
+        let b = ranges[(n * 5 + 3) % ranges.len()];
+        let started = |range| RequestExpr::Is(RequestTest::Started(range));
+        let ended = |range| RequestExpr::Is(RequestTest::Ended(range));
+        let not = |expr| RequestExpr::Not(Box::new(expr));
+        for expr in [
+            RequestExpr::Or(vec![started(*a), ended(b)]),
+            RequestExpr::Or(vec![started(*a), started(b)]),
+            RequestExpr::And(vec![RequestExpr::Or(vec![ended(*a), started(b)]), odd()]),
+            RequestExpr::And(vec![not(started(*a)), not(ended(b))]),
+        ] {
+            for sort in [Sort::Newest, Sort::Slowest] {
+                let whole = Search {
+                    sort,
+                    ..search(expr.clone())
+                };
+                // Which ones: looked at one by one, without windows.
+                let matching = all
+                    .iter()
+                    .filter(|one| crate::eval::matches(&expr, &one.summary, &one.spans));
+                let mut wanted: Vec<(u64, TraceId)> = matching
+                    .map(|one| (sort.key(&one.summary), one.summary.trace_id))
+                    .collect();
+                wanted.sort_unstable();
+                let wanted: Vec<TraceId> = wanted.into_iter().rev().map(|(_, id)| id).collect();
+                assert_eq!(found(store, &whole).await, wanted, "{expr:?}");
+                let small = Search { limit: 4, ..whole };
+                assert_eq!(found(store, &small).await, wanted, "{expr:?} by four");
+            }
+        }
     }
 }

@@ -95,6 +95,7 @@ impl<'a> Facts<'a> {
         match test {
             RequestTest::Status(status) => by_head(&|row| row.status == *status),
             RequestTest::Duration(range) => by_head(&|row| range.contains(row.duration)),
+            RequestTest::Started(range) => by_head(&|row| range.contains(row.start)),
             RequestTest::Hops(range) => by_head(&|row| range.contains(row.hops.into())),
             RequestTest::Spans(range) => by_head(&|row| range.contains(row.spans.into())),
             RequestTest::Errors(range) => by_head(&|row| range.contains(row.errors.into())),
@@ -119,8 +120,10 @@ impl<'a> Facts<'a> {
                     .map(|filters| by_filters(test, filters));
                 self.perhaps(&may.unwrap_or_else(RowSet::all))
             }
-            // Asked of the root's span, as a site.
-            RequestTest::Entry(_) | RequestTest::Name(_) => self.perhaps(&RowSet::all()),
+            // Asked of the root's span, as a site; of an end the segment's bounds say what can be said.
+            RequestTest::Entry(_) | RequestTest::Name(_) | RequestTest::Ended(_) => {
+                self.perhaps(&RowSet::all())
+            }
         }
     }
 

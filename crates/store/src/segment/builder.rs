@@ -18,6 +18,7 @@ pub struct SegmentBuilder {
     spans: Vec<Filed>,
     keys: Keys,
     groups: FxHashSet<Arc<Group>>,
+    max_extent: u64,
 }
 
 /// What a segment says of one span.
@@ -94,6 +95,7 @@ impl SegmentBuilder {
 
     fn begin(&mut self, ordinal: u16, summary: &Summary, spans: &SpanSet) {
         self.heads.push(ordinal, summary);
+        self.max_extent = self.max_extent.max(summary.extent);
         self.keys.begin(ordinal, &summary.trace_id);
         for group in spans.groups() {
             if !self.groups.contains(group) {
@@ -165,6 +167,7 @@ impl SegmentBuilder {
             max_start,
             min_duration,
             max_duration,
+            max_extent: self.max_extent,
             heads,
             records: records.collect(),
             filters: self.keys.finish(),

@@ -3,9 +3,10 @@
 use super::SegmentSource;
 use super::partition::Window;
 use crate::plan::{Facts, Filters, Interfaces, KnownRecord, Plan};
+use crate::ranges::{asks_for_ends, starts};
 use crate::segment::{Damaged, RowSet, heads as decode};
-use crate::{Cost, StoreError};
-use hoplog_model::{Interface, RowId};
+use crate::{Cost, RequestExpr, StoreError};
+use hoplog_model::{Interface, RowId, UnixNanos};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -24,8 +25,7 @@ pub(super) struct Found {
 pub(super) async fn candidates(
     source: &dyn SegmentSource,
     segments: &[i64],
-    plan: &Plan,
-    window: &Window,
+    (plan, window, expr): (&Plan, &Window, &RequestExpr),
     cost: &mut Cost,
 ) -> Result<Option<Vec<Found>>, StoreError> {
     cost.segments += segments.len() as u64;
@@ -56,13 +56,20 @@ pub(super) async fn candidates(
         return Ok(Some(Vec::new()));
     }
     let mut found = Vec::new();
-    for (number, bytes) in source.heads(&left).await? {
+    for (number, max_extent, bytes) in source.heads(&left).await? {
         let heads = decode(&bytes).map_err(corrupt("segments", number))?;
         let mut facts = Facts::new(&heads);
         facts.filters = filters.as_mut().and_then(|all| all.remove(&number));
         facts.records = (records.as_mut()).map(|all| all.remove(&number).unwrap_or_default());
         let rows = plan.candidates(&facts, &interfaces);
+        // One long request in a partition must not open all that began as long before.
+        let ends = asks_for_ends(expr).then(|| starts(expr, max_extent));
+        let may_end = |start: &UnixNanos| {
+            let ends = ends.as_ref();
+            ends.is_none_or(|ends| ends.iter().any(|range| range.contains(start)))
+        };
         let rows = heads.rows.iter().filter(|row| rows.contains(row.ordinal));
+        let rows = rows.filter(|row| may_end(&row.start));
         found.extend(rows.filter_map(|row| {
             Some(Found {
                 key: window.row_key(row.start, row.duration)?,

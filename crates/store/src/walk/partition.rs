@@ -1,6 +1,7 @@
-//! One partition, as far as a search has come in it.
+//! One range of starts in one partition, as far as a search has come in it.
 
-use super::{PartitionBounds, SegmentSource};
+use super::{PartitionBounds, SegmentBounds, SegmentSource};
+use crate::ranges::{Span, starts, within};
 use crate::{Search, Sort, StoreError};
 use hoplog_model::UnixNanos;
 use std::sync::Arc;
@@ -11,32 +12,27 @@ const MANY: usize = 128;
 /// The same where filters leave few of them.
 const SIFTED: usize = 512;
 
-/// Which keys and starts a search can list.
-#[derive(Debug, Clone, Copy)]
+/// Which keys and starts a search can list in a partition.
+#[derive(Debug)]
 pub(super) struct Window {
-    pub(super) sort: Sort,
-    pub(super) from: UnixNanos,
-    /// First start that does not matter any more.
-    pub(super) to: UnixNanos,
+    sort: Sort,
+    /// Ascending and apart.
+    ranges: Vec<Span>,
     /// The greatest key that matters.
-    pub(super) top: u64,
+    top: u64,
 }
 
 impl Window {
-    pub(super) fn of(search: &Search) -> Self {
+    fn of(search: &Search, bounds: &PartitionBounds) -> Self {
         let top = search.after.map_or(u64::MAX, |after| after.key);
         let to = match search.sort {
             Sort::Newest => search.to.min(top.saturating_add(1)),
             Sort::Slowest => search.to,
         };
-        let top = match search.sort {
-            Sort::Newest => top.min(to.saturating_sub(1)),
-            Sort::Slowest => top,
-        };
+        let ranges = within(&starts(&search.expr, bounds.max_extent), search.from, to);
         Self {
             sort: search.sort,
-            from: search.from,
-            to,
+            ranges,
             top,
         }
     }
@@ -51,13 +47,17 @@ impl Window {
     /// The key of a row, if it matters.
     pub(super) fn row_key(&self, start: UnixNanos, duration: u64) -> Option<u64> {
         let key = self.key(start, duration);
-        (self.from <= start && start < self.to && key <= self.top).then_some(key)
+        let is_in = self.ranges.iter().any(|range| range.contains(&start));
+        (is_in && key <= self.top).then_some(key)
     }
 }
 
 #[derive(Debug)]
 pub(super) struct Partition {
     pub(super) source: Arc<dyn SegmentSource>,
+    pub(super) window: Arc<Window>,
+    /// Of the window's ranges the one that is walked here.
+    range: usize,
     /// No segment that was not fetched has a greater key; none: all were fetched.
     pub(super) unseen: Option<u64>,
     below: Option<(u64, i64)>,
@@ -69,41 +69,57 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    /// None if the partition has nothing within the window.
-    pub(super) fn new(
-        source: Arc<dyn SegmentSource>,
+    /// One for each range of which the partition has something.
+    pub(super) fn all(
+        source: &Arc<dyn SegmentSource>,
         bounds: &PartitionBounds,
-        window: &Window,
-    ) -> Option<Self> {
-        let within = bounds.min_start < window.to && bounds.max_start >= window.from;
-        let unseen = window
-            .key(bounds.max_start, bounds.max_duration)
-            .min(window.top);
-        within.then_some(Self {
-            source,
-            unseen: Some(unseen),
-            below: None,
-            chunk: FEW,
-            newest: bounds.newest,
-            moved: false,
-        })
+        search: &Search,
+    ) -> Vec<Self> {
+        let window = Arc::new(Window::of(search, bounds));
+        let ranges =
+            window.ranges.iter().enumerate().filter(|(_, range)| {
+                bounds.min_start < range.end && bounds.max_start >= range.start
+            });
+        ranges
+            .map(|(place, range)| {
+                let unseen = window
+                    .key(bounds.max_start, bounds.max_duration)
+                    .min(window.top);
+                let (unseen, below) = match window.sort {
+                    Sort::Newest => {
+                        // What reaches into a later range is listed there. Rows of this one start before its end.
+                        let later = window.ranges.get(place + 1);
+                        let below = later.map(|later| (later.start, i64::MIN));
+                        (unseen.min(range.end - 1), below)
+                    }
+                    Sort::Slowest => (unseen, None),
+                };
+                Self {
+                    source: Arc::clone(source),
+                    window: Arc::clone(&window),
+                    range: place,
+                    unseen: Some(unseen),
+                    below,
+                    chunk: FEW,
+                    newest: bounds.newest,
+                    moved: false,
+                }
+            })
+            .collect()
     }
 
     /// The next segments in order.
-    pub(super) async fn next(
-        &mut self,
-        window: &Window,
-        is_sifted: bool,
-    ) -> Result<Vec<i64>, StoreError> {
-        let Window { sort, from, to, .. } = *window;
+    pub(super) async fn next(&mut self, is_sifted: bool) -> Result<Vec<i64>, StoreError> {
+        let window = &self.window;
+        let Span { start, end } = window.ranges[self.range];
         let segments = self
             .source
-            .segments(sort, from, to, self.below, self.chunk)
+            .segments(window.sort, start, end, self.below, self.chunk)
             .await?;
-        self.unseen = None;
-        if let (Some((key, segment)), true) = (segments.last(), segments.len() >= self.chunk) {
-            self.below = Some((*key, *segment));
-            self.unseen = Some((*key).min(window.top));
+        let before = self.unseen.take();
+        if let (Some(last), true) = (segments.last(), segments.len() >= self.chunk) {
+            self.below = Some((last.key, last.segment));
+            self.unseen = before.map(|before| last.key.min(before));
         }
         // Twice as many, so that no more are read in all than twice those that it took; where filters leave few, a segment
         // costs next to nothing.
@@ -112,14 +128,28 @@ impl Partition {
         } else {
             (self.chunk * 2).min(MANY)
         };
-        Ok(segments.into_iter().map(|(_, segment)| segment).collect())
+        Ok(self.owned(&segments))
     }
 
     /// Segments written since the search began or looked last.
     pub(super) async fn newer(&mut self) -> Result<Vec<i64>, StoreError> {
         let segments = self.source.since(self.newest, MANY).await?;
-        self.newest = segments.iter().copied().max().unwrap_or(self.newest);
+        let newest = segments.iter().map(|segment| segment.segment).max();
+        self.newest = newest.unwrap_or(self.newest);
         self.moved = segments.len() >= MANY;
-        Ok(segments)
+        Ok(self.owned(&segments))
+    }
+
+    /// Those of the segments that are looked at here: they have rows of this range and of no later one, as far as their
+    /// bounds tell.
+    fn owned(&self, segments: &[SegmentBounds]) -> Vec<i64> {
+        let ranges = &self.window.ranges;
+        let is_owned = |segment: &&SegmentBounds| {
+            let reaches =
+                |range: &Span| segment.min_start < range.end && segment.max_start >= range.start;
+            reaches(&ranges[self.range]) && !ranges[self.range + 1..].iter().any(reaches)
+        };
+        let owned = segments.iter().filter(is_owned);
+        owned.map(|segment| segment.segment).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::fetch::{Found, candidates};
 use super::needle::Needle;
-use super::partition::{Partition, Window};
+use super::partition::Partition;
 use super::{PackedRow, SegmentSource};
 use crate::eval::matches;
 use crate::pack::{Dictionaries, Unpacker};
@@ -47,7 +47,6 @@ pub(super) struct Walk<'a> {
     clock: &'a dyn Clock,
     began: UnixNanos,
     plan: Plan,
-    window: Window,
     partitions: Vec<Partition>,
     candidates: BinaryHeap<Candidate>,
     /// Rows opened at once, so that a search that finds little opens more.
@@ -70,12 +69,15 @@ impl<'a> Walk<'a> {
         search: &'a Search,
     ) -> Result<Self, StoreError> {
         let began = clock.now();
-        let window = Window::of(search);
         let mut partitions = Vec::with_capacity(sources.len());
         for source in sources {
             let bounds = source.bounds().await?;
-            partitions
-                .extend(bounds.and_then(|bounds| Partition::new(source.clone(), &bounds, &window)));
+            let bounds = bounds.as_ref();
+            partitions.extend(
+                bounds
+                    .into_iter()
+                    .flat_map(|bounds| Partition::all(source, bounds, search)),
+            );
         }
         Ok(Self {
             search,
@@ -83,7 +85,6 @@ impl<'a> Walk<'a> {
             clock,
             began,
             plan: Plan::new(&search.expr),
-            window,
             partitions,
             candidates: BinaryHeap::new(),
             chunk: search.limit.saturating_add(1).min(ROWS_MAX),
@@ -177,7 +178,7 @@ impl<'a> Walk<'a> {
 
     async fn fetch(&mut self, index: usize) -> Result<(), StoreError> {
         let is_sifted = !self.plan.probes().is_empty();
-        let segments = self.partitions[index].next(&self.window, is_sifted).await?;
+        let segments = self.partitions[index].next(is_sifted).await?;
         self.add_candidates(index, segments).await
     }
 
@@ -189,15 +190,9 @@ impl<'a> Walk<'a> {
         if segments.is_empty() {
             return Ok(());
         }
-        let source = self.partitions[partition].source.clone();
-        let found = candidates(
-            &*source,
-            &segments,
-            &self.plan,
-            &self.window,
-            &mut self.cost,
-        )
-        .await?;
+        let Partition { source, window, .. } = &self.partitions[partition];
+        let asked = (&self.plan, window.as_ref(), &self.search.expr);
+        let found = candidates(&**source, &segments, asked, &mut self.cost).await?;
         let Some(found) = found else {
             // No interface of the whole partition fits.
             self.partitions[partition].unseen = None;
@@ -221,8 +216,14 @@ impl<'a> Walk<'a> {
         for (partition, mut rows) in self.choose() {
             rows.sort_unstable();
             rows.dedup();
-            let found = self.partitions[partition].source.rows(&rows).await?;
-            self.partitions[partition].moved |= found.len() < rows.len();
+            let source = Arc::clone(&self.partitions[partition].source);
+            let found = source.rows(&rows).await?;
+            if found.len() < rows.len() {
+                // Into any range: a merge may have changed its start.
+                let same = |other: &&mut Partition| Arc::ptr_eq(&other.source, &source);
+                let ranges = self.partitions.iter_mut().filter(same);
+                ranges.for_each(|range| range.moved = true);
+            }
             for row in found {
                 self.verify_row(&row)?;
             }

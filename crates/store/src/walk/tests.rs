@@ -7,7 +7,7 @@ use crate::conformance::build::{Span, set, trace};
 use crate::conformance::{NOW, clock, search};
 use crate::eval::matches;
 use crate::plan::tests::questions::{Spans, request_expr, spans};
-use crate::{Bounds, Cursor, HopExpr, HopTest, RequestExpr, TextMatch};
+use crate::{Bounds, Cursor, HopExpr, HopTest, Range, RequestExpr, RequestTest, TextMatch};
 use hoplog_model::Summary;
 use hoplog_otlp::SpanSet;
 use partition::MemoryPartition;
@@ -210,6 +210,35 @@ fn the_first_page_opens_few_rows() {
 }
 
 #[test]
+fn two_windows_cost_two_windows() {
+    let partitions = [filled(3_000)];
+    let second = |n: u64| NOW + n * 1_000_000_000;
+    let range = |least, greatest| Range {
+        least: Some(least),
+        greatest: Some(greatest),
+    };
+    let started = |least, greatest| {
+        RequestExpr::Is(RequestTest::Started(range(second(least), second(greatest))))
+    };
+    let ended = RequestExpr::Is(RequestTest::Ended(range(second(500), second(502))));
+    let union = RequestExpr::Or(vec![started(100, 102), started(2_000, 2_002), ended]);
+    for sort in [Sort::Newest, Sort::Slowest] {
+        let question = Search {
+            sort,
+            limit: 100,
+            ..search(union.clone())
+        };
+        let answer = run(page(&partitions, &question));
+        let mut found: Vec<_> = answer.hits.iter().map(|hit| hit.started_at).collect();
+        found.sort_unstable();
+        let seconds = [100, 101, 102, 500, 501, 502, 2_000, 2_001, 2_002];
+        assert!(found.len() >= 8 && found.iter().all(|at| seconds.map(second).contains(at)));
+        assert!(answer.cost.rows <= 15, "{:?}", answer.cost);
+        assert!(answer.cost.segments <= 6, "{:?}", answer.cost);
+    }
+}
+
+#[test]
 fn a_row_that_moves_while_the_search_runs_is_found() {
     for sort in [Sort::Newest, Sort::Slowest] {
         let partition = [filled(120)];
@@ -284,13 +313,13 @@ fn a_damaged_row_is_named() {
             to: UnixNanos,
             below: Option<(u64, i64)>,
             n: usize,
-        ) -> Result<Vec<(u64, i64)>, StoreError> {
+        ) -> Result<Vec<SegmentBounds>, StoreError> {
             self.0.segments(sort, from, to, below, n).await
         }
-        async fn since(&self, segment: i64, n: usize) -> Result<Vec<i64>, StoreError> {
+        async fn since(&self, segment: i64, n: usize) -> Result<Vec<SegmentBounds>, StoreError> {
             self.0.since(segment, n).await
         }
-        async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+        async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, u64, Vec<u8>)>, StoreError> {
             self.0.heads(segments).await
         }
         async fn interfaces(&self) -> Result<Arc<Vec<(i64, Interface)>>, StoreError> {

@@ -177,6 +177,8 @@ pub(super) static EN: Messages = Messages {
     word_code: "status code",
     word_status: "status",
     word_duration: "duration",
+    word_started: "start",
+    word_ended: "end",
     word_hops: "hops",
     word_spans: "spans",
     word_errors: "failed spans",

@@ -177,6 +177,8 @@ pub(super) static KO: Messages = Messages {
     word_code: "상태 코드",
     word_status: "상태",
     word_duration: "소요 시간",
+    word_started: "시작 시각",
+    word_ended: "종료 시각",
     word_hops: "홉 수",
     word_spans: "스팬 수",
     word_errors: "실패한 스팬 수",

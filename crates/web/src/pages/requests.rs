@@ -177,7 +177,7 @@ enum Answer {
 
 async fn page(web: &Web, reader: &Reader, params: &Params) -> Result<Answer, Failure> {
     let began = web.now();
-    let asked = Asked::read(reader, params)?;
+    let mut asked = Asked::read(reader, params)?;
     if params.has("form") {
         // The form speaks the query language from here on: one address for both ways to ask.
         let (query, more) = form::query(params);
@@ -214,6 +214,7 @@ async fn page(web: &Web, reader: &Reader, params: &Params) -> Result<Answer, Fai
     };
     match web.answers.search(&input).await {
         Ok(found) => {
+            asked.range = Range::of_words(&found).unwrap_or(asked.range);
             let ast = found.ast.as_ref();
             let form = FormView::new(ast, &asked.q, params, &known, &asked.here, asked.t());
             let mut page = bare(c, &asked, form);

@@ -19,6 +19,8 @@ fn short(expr: &RequestExpr) -> String {
             RequestTest::Status(status) => format!("status {status}"),
             RequestTest::Code(m) => format!("code {}", short_text(m)),
             RequestTest::Duration(range) => format!("duration {}", short_range(range)),
+            RequestTest::Started(range) => format!("started {}", short_range(range)),
+            RequestTest::Ended(range) => format!("ended {}", short_range(range)),
             RequestTest::Hops(range) => format!("hops {}", short_range(range)),
             RequestTest::Spans(range) => format!("spans {}", short_range(range)),
             RequestTest::Errors(range) => format!("errors {}", short_range(range)),
@@ -252,4 +254,36 @@ fn every_query_of_the_table_means_what_it_says() {
             "of {text}"
         );
     }
+}
+
+#[test]
+fn times_are_of_the_day_and_in_full() {
+    // 2026-11-23T12:00:00Z.
+    let now = 1_795_435_200_000_000_000;
+    let canonical = |text: &str| {
+        let reading = crate::lang::read(text, now, &known());
+        assert_eq!(reading.errors, []);
+        reading.ast.unwrap().canonical()
+    };
+    assert_eq!(
+        canonical("started:10:00..11:30 | ended:2026-11-01T10:00:00.5Z.."),
+        "started:2026-11-23T10:00:00Z..2026-11-23T11:30:00Z OR ended:2026-11-01T10:00:00.5Z.."
+    );
+    assert_eq!(
+        canonical("started:2026-11-01T22:00..23:15:30"),
+        "started:2026-11-01T22:00:00Z..2026-11-01T23:15:30Z"
+    );
+    assert_eq!(
+        canonical("-ended:<2026-11-01"),
+        "-ended:<2026-11-01T00:00:00Z"
+    );
+    let reading = crate::lang::read("started:10:00..10:01", now, &known());
+    let minute = now - 2 * hoplog_model::times::HOUR;
+    assert_eq!(
+        reading.ast.unwrap().lower(),
+        RequestExpr::Is(RequestTest::Started(Range {
+            least: Some(minute),
+            greatest: Some(minute + hoplog_model::times::MINUTE - 1),
+        }))
+    );
 }

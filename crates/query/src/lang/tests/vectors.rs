@@ -4,7 +4,7 @@ use super::{columns, known};
 use crate::lang::{apply_all, parse};
 
 /// A query, and its canonical form or `!column+length` of each error.
-const VECTORS: [(&str, &str); 47] = [
+const VECTORS: [(&str, &str); 53] = [
     ("", ""),
     (
         r#"service:checkout status:error duration:>1s http.route:/orders/{id} "text""#,
@@ -74,6 +74,15 @@ const VECTORS: [(&str, &str); 47] = [
     (r#""open"#, "!0+5"),
     ("status:error OR", "!13+2"),
     ("duration:>1s,2s", "!9+1"),
+    (
+        "started:2026-11-01T10:00..11:00 OR ended:..2026-11-01",
+        "started:2026-11-01T10:00..11:00 OR ended:..2026-11-01",
+    ),
+    ("started:>=10:30", "started:>=10:30"),
+    ("started:yesterday..", "!8+9"),
+    ("ended:10:00..9:61", "!13+4"),
+    ("started:11:00..10:00", "!8+12"),
+    ("ended:~10:00", "!6+1"),
     ("{}", "!0+2"),
     (
         "service:payment-gatway duration:>1sec status:eror",

@@ -186,6 +186,13 @@ fn hop_expr() -> impl Strategy<Value = HopExpr> {
         })
 }
 
+fn instants() -> impl Strategy<Value = Range<u64>> {
+    range(60).prop_map(|Range { least, greatest }| Range {
+        least: least.map(|n| NOW + n),
+        greatest: greatest.map(|n| NOW + n),
+    })
+}
+
 fn request_test() -> impl Strategy<Value = RequestTest> {
     prop_oneof![
         (1..10_u64).prop_map(|n| RequestTest::Trace(trace(n))),
@@ -194,6 +201,8 @@ fn request_test() -> impl Strategy<Value = RequestTest> {
         status().prop_map(RequestTest::Status),
         text().prop_map(RequestTest::Code),
         range(60).prop_map(RequestTest::Duration),
+        instants().prop_map(RequestTest::Started),
+        instants().prop_map(RequestTest::Ended),
         range(5).prop_map(RequestTest::Hops),
         range(5).prop_map(RequestTest::Spans),
         range(5).prop_map(RequestTest::Errors),

@@ -199,7 +199,8 @@ impl CheckedRow {
         let summary = &self.request.summary;
         let ordinal = self.packed.row.ordinal();
         let is_within = (head.min_start..=head.max_start).contains(&summary.started_at)
-            && (head.min_duration..=head.max_duration).contains(&summary.duration);
+            && (head.min_duration..=head.max_duration).contains(&summary.duration)
+            && summary.extent <= head.max_extent;
         let found = heads.rows.iter().find(|row| row.ordinal == ordinal);
         is_within
             && found.is_some_and(|row| {

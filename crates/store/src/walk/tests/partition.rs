@@ -1,7 +1,8 @@
 //! A partition in memory, which merges later parts as databases do.
 
 use super::super::{
-    FilterRow, PackedRow, PartitionBounds, Probe, RecordRow, SegmentLine, SegmentSource,
+    FilterRow, PackedRow, PartitionBounds, Probe, RecordRow, SegmentBounds, SegmentLine,
+    SegmentSource,
 };
 use crate::pack::{Dictionaries, Packer, Unpacker};
 use crate::segment::{KeyFilter, Names, Outline, Segment, SegmentBuilder};
@@ -113,6 +114,7 @@ impl State {
             max_start: segment.max_start,
             min_duration: segment.min_duration,
             max_duration: segment.max_duration,
+            max_extent: segment.max_extent,
             heads: segment.heads,
         });
         for record in segment.records {
@@ -150,6 +152,7 @@ impl SegmentSource for MemoryPartition {
             min_start,
             max_start: of(|segment| segment.max_start).max().unwrap(),
             max_duration: of(|segment| segment.max_duration).max().unwrap(),
+            max_extent: of(|segment| segment.max_extent).max().unwrap(),
             newest: segments
                 .iter()
                 .map(|segment| segment.segment)
@@ -165,7 +168,7 @@ impl SegmentSource for MemoryPartition {
         to: UnixNanos,
         below: Option<(u64, i64)>,
         n: usize,
-    ) -> Result<Vec<(u64, i64)>, StoreError> {
+    ) -> Result<Vec<SegmentBounds>, StoreError> {
         let place = |segment: &SegmentLine| match sort {
             Sort::Newest => (segment.max_start, segment.segment),
             Sort::Slowest => (segment.max_duration, segment.segment),
@@ -175,22 +178,26 @@ impl SegmentSource for MemoryPartition {
         found.retain(|segment| below.is_none_or(|below| place(segment) < below));
         found.sort_unstable_by_key(|segment| std::cmp::Reverse(place(segment)));
         found.truncate(n);
-        Ok(found.iter().map(place).collect())
+        Ok(found
+            .iter()
+            .map(|segment| bounds(segment, place(segment).0))
+            .collect())
     }
 
-    async fn since(&self, segment: i64, n: usize) -> Result<Vec<i64>, StoreError> {
+    async fn since(&self, segment: i64, n: usize) -> Result<Vec<SegmentBounds>, StoreError> {
         let segments = &self.state.lock().unwrap().segments;
-        let numbers = segments.iter().map(|known| known.segment);
-        Ok(numbers.filter(|known| *known > segment).take(n).collect())
+        let newer = segments.iter().filter(|known| known.segment > segment);
+        let newer = newer.take(n);
+        Ok(newer.map(|known| bounds(known, known.max_start)).collect())
     }
 
-    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, Vec<u8>)>, StoreError> {
+    async fn heads(&self, segments: &[i64]) -> Result<Vec<(i64, u64, Vec<u8>)>, StoreError> {
         let known = &self.state.lock().unwrap().segments;
         let asked = known
             .iter()
             .filter(|known| segments.contains(&known.segment));
         Ok(asked
-            .map(|known| (known.segment, known.heads.clone()))
+            .map(|known| (known.segment, known.max_extent, known.heads.clone()))
             .collect())
     }
 
@@ -255,5 +262,14 @@ impl SegmentSource for MemoryPartition {
             .iter()
             .filter_map(|row| state.rows.get(row).cloned())
             .collect())
+    }
+}
+
+fn bounds(segment: &SegmentLine, key: u64) -> SegmentBounds {
+    SegmentBounds {
+        segment: segment.segment,
+        key,
+        min_start: segment.min_start,
+        max_start: segment.max_start,
     }
 }
