@@ -7,4 +7,5 @@
 
 mod cancelled;
 mod conformance;
+mod repacking;
 mod upgrade;
