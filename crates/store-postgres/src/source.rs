@@ -49,7 +49,9 @@ impl SegmentSource for Source {
             (ordered(key), segment)
         });
         let args = Args::new().with(key).with(segment).with(ordered(from));
-        let args = args.with(ordered(to)).with(limit(n));
+        // The last start that matters: numbers beyond those of SQL are all the greatest.
+        let last = ordered(to.saturating_sub(1));
+        let args = args.with(last).with(limit(n));
         let rows = self.all(statement, args).await?;
         rows.iter().map(segment_bounds).collect()
     }

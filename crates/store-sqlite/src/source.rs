@@ -61,7 +61,9 @@ impl SegmentSource for Source {
             (sql::ordered(key), segment)
         });
         let args = Args::new().with(key).with(segment).with(sql::ordered(from));
-        let args = args.with(sql::ordered(to)).with(limit(n));
+        // The last start that matters: numbers beyond those of SQL are all the greatest.
+        let last = sql::ordered(to.saturating_sub(1));
+        let args = args.with(last).with(limit(n));
         let rows = reading!(self, connection, connection.all(statement, args).await?);
         rows.iter().map(segment_bounds).collect()
     }

@@ -1,5 +1,5 @@
 SELECT segment, max_duration, min_start, max_start
 FROM segments INDEXED BY segments_slowest
-WHERE (max_duration, segment) < (?1, ?2) AND max_start >= ?3 AND min_start < ?4
+WHERE (max_duration, segment) < (?1, ?2) AND max_start >= ?3 AND min_start <= ?4
 ORDER BY max_duration DESC, segment DESC
 LIMIT ?5

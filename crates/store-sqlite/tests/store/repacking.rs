@@ -51,6 +51,7 @@ async fn a_store_of_the_first_schema_is_upgraded() {
     store.close().await.unwrap();
     let first = "ALTER TABLE books DROP COLUMN packing; ALTER TABLE books DROP COLUMN counted_from;
         ALTER TABLE books DROP COLUMN max_extent; ALTER TABLE segments DROP COLUMN max_extent;
+        DROP TABLE merging; DROP TABLE merged_keys; DROP TABLE merged; DROP TABLE outlines;
         PRAGMA user_version = 1";
     run(&partition(dir.path()), first).await;
     let looked = SqliteStore::open_read_only(dir.path(), hoplog_store::conformance::clock()).await;
