@@ -1,7 +1,7 @@
 //! A store at volume: rows by the million, cheaply made, written as everything is. What is asked of it
 //! ([`questions`]) must cost the same pages at ten times the size ([`ledger`]).
 //!
-//! Four days of requests. A slice is a tenth of each day; after the first there are a million spans, after the
+//! Four days of requests. A slice is two hours of each day; after the first there are a million spans, after the
 //! tenth ten million, in the same partitions.
 
 pub mod ledger;
@@ -20,6 +20,8 @@ use std::sync::Arc;
 pub const DAYS: u64 = 4;
 /// Slices of a day.
 pub const SLICES: u64 = 10;
+/// How long a slice of a day is.
+const WIDTH: u64 = 2 * HOUR;
 /// Spans of a request.
 const SPANS: u64 = 10;
 /// Batches of a slice of one day: twice as many as roll-ups wait for to be put into the tables, so that each slice leaves
@@ -143,11 +145,10 @@ struct Request {
 impl Request {
     fn new(slice: u64, day_number: u64, n: u64) -> Self {
         let number = (slice * DAYS + day_number) * REQUESTS + n;
-        let width = DAY / SLICES;
         // A few bits of chance, so that no two are alike.
         let chance = (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 34;
         let slow = number.is_multiple_of(SLOW);
-        let start = day(day_number) + slice * width + n * (width / REQUESTS);
+        let start = day(day_number) + slice * WIDTH + n * (WIDTH / REQUESTS);
         Self {
             number,
             trace_id: match n {

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 /// By so much the pages of a statement may grow for a question while the store grows tenfold.
 const GROWTH: u64 = 2;
-/// Fewer pages count as so many: an index that has one level more is no growth.
+/// Fewer pages a run count as so many: an index that has one level more is no growth.
 const LEAST: u64 = 4;
 
 /// Runs of a statement.
@@ -87,11 +87,12 @@ pub fn compare(small: &Ledger, full: &Ledger) -> Vec<String> {
         .collect();
     for ((question, statement), line) in &full.lines {
         let before = small.lines.get(&(question.clone(), statement.clone()));
-        let before = before.map_or(0, |line| line.pages);
-        if line.pages > before.max(LEAST) * GROWTH && !growing.contains(question) {
-            let pages = line.pages;
+        let (pages, runs) = before.map_or((0, 0), |line| (line.pages, line.runs));
+        let most = pages.max(LEAST * runs) * GROWTH;
+        if line.pages > most && !growing.contains(question) {
+            let now = line.pages;
             wrong.push(format!(
-                "{question}: {statement}: {before} pages become {pages}"
+                "{question}: {statement}: {pages} pages become {now}"
             ));
         }
     }
@@ -132,4 +133,76 @@ pub fn table(small: &Ledger, full: &Ledger) -> String {
         );
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of questions, each with the pages of its only statement.
+    fn ledger(questions: &[(&str, u64)]) -> Ledger {
+        let mut ledger = Ledger::default();
+        for (question, pages) in questions {
+            let run = Run {
+                statement: "read_rows".to_owned(),
+                place: "a".to_owned(),
+                runs: 1,
+                pages: *pages,
+            };
+            ledger.note(question, "20 requests".to_owned(), vec![run]);
+        }
+        ledger
+    }
+
+    /// With those that are known to grow.
+    fn wrong(small: &[(&str, u64)], full: &[(&str, u64)]) -> Vec<String> {
+        let with = |questions: &[(&str, u64)], pages| {
+            let known = [("Rare", pages), ("Nowhere", pages)];
+            ledger(&[questions, &known].concat())
+        };
+        compare(&with(small, 10), &with(full, 100))
+    }
+
+    #[test]
+    fn pages_may_double() {
+        assert_eq!(wrong(&[("Service", 10)], &[("Service", 20)]), [""; 0]);
+        let grown = wrong(&[("Service", 10)], &[("Service", 21)]);
+        assert_eq!(grown, ["Service: read_rows: 10 pages become 21"]);
+    }
+
+    #[test]
+    fn a_level_more_of_an_index_is_no_growth() {
+        assert_eq!(wrong(&[("Request", 1)], &[("Request", 8)]), [""; 0]);
+        assert_eq!(wrong(&[("Request", 1)], &[("Request", 9)]).len(), 1);
+    }
+
+    #[test]
+    fn what_is_said_to_grow_must_grow() {
+        let same = ledger(&[("Rare", 10), ("Nowhere", 10)]);
+        let wrong = compare(&same, &same);
+        assert_eq!(wrong[0], "Rare: no longer grows, and may not be said to");
+        assert_eq!(wrong.len(), 2);
+    }
+
+    #[test]
+    fn another_answer_is_no_comparison() {
+        let mut full = ledger(&[("Rare", 100), ("Nowhere", 100)]);
+        full.note("Rare", "none".to_owned(), Vec::new());
+        let wrong = compare(&ledger(&[("Rare", 10), ("Nowhere", 10)]), &full);
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+    }
+
+    #[test]
+    fn partitions_that_a_question_is_not_about_are_told() {
+        let mut ledger = ledger(&[("Minutes", 5)]);
+        let run = Run {
+            statement: "read_rows".to_owned(),
+            place: "b".to_owned(),
+            runs: 1,
+            pages: 5,
+        };
+        ledger.note("Minutes", String::new(), vec![run]);
+        let told = pruning(Question::Minutes, &ledger);
+        assert_eq!(told.as_deref(), Some("Minutes: looks into 2 partitions"));
+    }
 }

@@ -1,7 +1,7 @@
 //! What is asked of a store of any size, and written to it: each takes the same pages whatever lies beside what it
 //! is about.
 
-use super::{DAYS, Filler, Request, SLICES, day, halves, operation, rare, service, write_batch};
+use super::{DAYS, Filler, Request, WIDTH, day, halves, operation, rare, service, write_batch};
 use crate::conformance::build::{Span, part, trace};
 use crate::conformance::search as everything;
 use crate::filter::merged::SEGMENTS;
@@ -242,7 +242,7 @@ impl Question {
                 ..newest(RequestExpr::everything())
             },
             Self::RareInItsHour => {
-                let middle = day(1) + DAY / SLICES / 2;
+                let middle = day(1) + WIDTH / 2;
                 Search {
                     from: middle - HOUR / 2,
                     to: middle + HOUR / 2,
