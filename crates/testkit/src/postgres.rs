@@ -114,6 +114,12 @@ impl Postgres {
     /// # Errors
     /// The log cannot be read.
     pub fn log_after(&self, bytes: usize) -> anyhow::Result<(String, usize)> {
+        let mark = format!("DO $$ BEGIN RAISE LOG '{}'; END $$", log::MARK);
+        self.psql("postgres", &mark)?;
+        anyhow::ensure!(
+            self.heard.until_marked(PATIENCE),
+            "the log ends before what the server said last"
+        );
         let log = std::fs::read(self.place.log()).context("read the log")?;
         let rest = log.get(bytes..).unwrap_or_default();
         Ok((String::from_utf8_lossy(rest).into_owned(), log.len()))
