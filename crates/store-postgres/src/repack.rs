@@ -101,7 +101,7 @@ fn next(partition: &Partition, dictionary: &Dictionary) -> Option<(i64, Packing)
     partition.packing.next(dictionary.id(), rows, newest)
 }
 
-async fn read_lines(
+pub(crate) async fn read_lines(
     connection: &mut PgConnection,
     day: i64,
     segment: i64,
@@ -120,7 +120,7 @@ async fn read_lines(
 }
 
 /// Puts the frames into rows that have not changed since they were read. Returns what was exchanged.
-async fn exchange(
+pub(crate) async fn exchange(
     connection: &mut PgConnection,
     day: i64,
     smaller: Vec<Smaller>,

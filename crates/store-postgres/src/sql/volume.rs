@@ -7,6 +7,7 @@
 use super::tests::{Plans, compare as compare_plans, judge, plans, run};
 use super::{ALL, Args};
 use crate::partition::Partition;
+use crate::repack::{exchange, read_lines};
 use crate::source::Source;
 use crate::tables::{PartitionTables, begin_snapshot, end_snapshot};
 use crate::writer::insert_dictionary;
@@ -15,7 +16,7 @@ use hoplog_store::conformance::volume::ledger::{Ledger, Run, compare, table};
 use hoplog_store::conformance::volume::{Filler, SLICE_SPANS, SLICES, questions};
 use hoplog_store::conformance::{NOW, clock};
 use hoplog_store::filter::merged::group_of;
-use hoplog_store::tables::Tables;
+use hoplog_store::tables::{Smaller, Tables};
 use hoplog_store::walk::SegmentSource;
 use hoplog_store::{Maintenance, SpanWriter};
 use hoplog_testkit::postgres::Postgres;
@@ -145,6 +146,8 @@ impl Volume {
         ledger.note("Check", String::new(), self.runs());
         look_for_a_batch(&store).await;
         ledger.note("Doubt", String::new(), self.runs());
+        exchange_a_segment(&store, spans).await;
+        ledger.note("Exchange", String::new(), self.runs());
         store.close().await.unwrap();
         self.explain(-1);
         println!(
@@ -227,11 +230,12 @@ async fn check_a_segment(store: &PostgresStore) {
     let mut connection = db::connect(&store.shared.options).await.unwrap();
     let partitions = store.shared.partitions(&mut connection).await.unwrap();
     begin_snapshot(&mut connection).await.unwrap();
-    let tables = PartitionTables::open(&store.shared, &mut connection, &partitions[0]);
+    let partition = partitions.last().unwrap();
+    let tables = PartitionTables::open(&store.shared, &mut connection, partition);
     let mut tables = tables.await.unwrap();
     let segments = tables.since(1, 1).await.unwrap();
     let segment = segments[0].segment;
-    assert!(tables.whole_rows(segment).await.unwrap().len() > 150);
+    assert!(tables.whole_rows(segment).await.unwrap().len() > 300);
     assert!(
         !tables
             .records(segment..segment + 1)
@@ -245,7 +249,7 @@ async fn check_a_segment(store: &PostgresStore) {
     assert_eq!(single, []);
     // What a search asks when rows moved meanwhile.
     let source = Source {
-        partition: partitions[0].clone(),
+        partition: partition.clone(),
         shared: Arc::clone(&store.shared),
     };
     assert_eq!(source.since(segment, 3).await.unwrap().len(), 3);
@@ -268,6 +272,28 @@ async fn look_for_a_batch(store: &PostgresStore) {
     let dictionary = store.shared.dictionaries.current().unwrap();
     let added = insert_dictionary(&mut connection, &dictionary, None, NOW).await;
     added.unwrap();
+}
+
+/// Frames put in the place of others: whether those of a segment would be smaller is another matter. Of a segment that
+/// was not touched before.
+async fn exchange_a_segment(store: &PostgresStore, spans: u64) {
+    let mut connection = db::connect(&store.shared.options).await.unwrap();
+    let partitions = store.shared.partitions(&mut connection).await.unwrap();
+    let day = partitions[0].day();
+    let segment = 10 + spans.cast_signed();
+    let lines = read_lines(&mut connection, day, segment).await.unwrap();
+    let count = lines.len();
+    assert!(count > 300, "{count} rows");
+    let same = lines.into_iter().map(|line| Smaller {
+        row: line.row,
+        was: line.check,
+        dictionary: 0,
+        frames: line.frames,
+        check: line.check,
+        saved: 0,
+    });
+    let exchanged = exchange(&mut connection, day, same.collect()).await;
+    assert_eq!(exchanged.unwrap().len(), count);
 }
 
 /// Plans of the oldest and the newest partition of the history.

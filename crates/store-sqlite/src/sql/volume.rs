@@ -2,8 +2,9 @@
 
 use super::tests::faults_of;
 use super::{ALL, Args, INSERTS};
-use crate::db::meter;
+use crate::db::{Connection, Use, meter};
 use crate::partition::Partition;
+use crate::repack::segment_bounds;
 use crate::source::Source;
 use crate::tables::PartitionTables;
 use crate::{Config, SqliteStore, sql};
@@ -53,8 +54,11 @@ async fn grow(dir: &Path, filler: &mut Filler, slices: std::ops::Range<u64>) -> 
     }
     let partitions = store.shared.partitions();
     meter::start();
-    check_a_segment(&store, &partitions[0]).await;
+    check_a_segment(&store, partitions.last().unwrap()).await;
     ledger.note("Check", String::new(), meter::stop());
+    meter::start();
+    exchange_a_segment(&partitions[0], spans).await;
+    ledger.note("Exchange", String::new(), meter::stop());
     meter::start();
     adopt(&store, &partitions[0]).await;
     ledger.note("Adopt", String::new(), meter::stop());
@@ -75,7 +79,7 @@ async fn check_a_segment(store: &SqliteStore, partition: &Arc<Partition>) {
     };
     let segments = tables.since(1, 1).await.unwrap();
     let segment = segments[0].segment;
-    assert!(tables.whole_rows(segment).await.unwrap().len() > 150);
+    assert!(tables.whole_rows(segment).await.unwrap().len() > 300);
     assert!(
         !tables
             .records(segment..segment + 1)
@@ -93,6 +97,21 @@ async fn check_a_segment(store: &SqliteStore, partition: &Arc<Partition>) {
         readers: Arc::clone(&store.shared.readers),
     };
     assert_eq!(source.since(segment, 3).await.unwrap().len(), 3);
+}
+
+/// The rows of a segment taken out, to be put back with other frames: whether those would be smaller is another matter.
+async fn exchange_a_segment(partition: &Partition, spans: u64) {
+    let purpose = Use::Write {
+        cache_kib: 1_000,
+        wal_pages: 1_000,
+    };
+    let mut connection = Connection::open(&partition.path, purpose).await.unwrap();
+    connection.begin().await.unwrap();
+    let rows = segment_bounds(10 + spans.cast_signed());
+    let gone = connection.execute(&sql::DELETE_SEGMENT_ROWS, rows).await;
+    assert!(gone.unwrap() > 300);
+    connection.roll_back().await.unwrap();
+    connection.close().await.unwrap();
 }
 
 /// What is asked of a file that the catalogue does not know.

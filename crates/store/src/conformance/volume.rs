@@ -24,11 +24,11 @@ pub const SLICES: u64 = 10;
 const WIDTH: u64 = 2 * HOUR;
 /// Spans of a request.
 const SPANS: u64 = 10;
-/// Batches of a slice of one day: twice as many as roll-ups wait for to be put into the tables, so that each slice leaves
-/// none behind, and as many as filters are merged of.
-const BATCHES: u64 = 128;
+/// Batches of a slice of one day: as many as roll-ups wait for to be put into the tables, so that each slice leaves
+/// none behind.
+const BATCHES: u64 = 64;
 /// Requests of a batch; a segment holds 512.
-const BATCH: u64 = 200;
+const BATCH: u64 = 400;
 /// Requests of a slice of one day.
 const REQUESTS: u64 = BATCHES * BATCH;
 /// Spans of a slice of all days: a million.

@@ -80,6 +80,8 @@ pub enum Question {
 
 /// All of them, those that write last.
 pub const ALL: [Question; 30] = [
+    // First, so that the smaller store has something merged, too.
+    Question::Merging,
     Question::Request,
     Question::NoRequest,
     Question::TimeOrderedRequest,
@@ -108,18 +110,18 @@ pub const ALL: [Question; 30] = [
     Question::Checkpoint,
     Question::Retention,
     Question::Training,
-    Question::Merging,
     Question::Packing,
 ];
 
 impl Question {
-    /// Why its pages grow with the store, if they do. One that no longer does must lose its line here.
-    pub fn grows(self) -> Option<&'static str> {
+    /// By how much its pages may grow while the store grows tenfold.
+    pub fn growth(self) -> u64 {
         match self {
-            Self::Rare | Self::Nowhere => {
-                Some("asks a slice of the merged filters of every 128 segments")
-            }
-            _ => None,
+            // A slice of the merged filters of every 128 segments is asked, of single ones at most 127.
+            Self::Rare | Self::Nowhere => 10,
+            // A group is of batches of any size.
+            Self::Merging => 4,
+            _ => 2,
         }
     }
 
