@@ -58,16 +58,17 @@ impl Collector {
         server.until("nothing waits", PATIENCE, settled).await
     }
 
-    /// It has begun to write a batch and waits for the database, while all that was sent is acknowledged.
+    /// It has begun to write a batch or a checkpoint and waits for the database, while all that was sent is acknowledged.
     async fn stuck(&self) -> Result<()> {
         let server = self.server()?;
         let stuck = async || {
             let log = server.log();
-            let begun = log.rfind("a batch goes to the store");
-            Ok((begun > log.rfind("a batch is in the store")).then_some(()))
+            let begun = log.rfind("goes to the store");
+            let ended = ["is in the store", "is recorded"].map(|end| log.rfind(end));
+            Ok(ended.iter().all(|end| begun > *end).then_some(()))
         };
         server
-            .until("a batch is under way", PATIENCE, stuck)
+            .until("the database is waited for", PATIENCE, stuck)
             .await?;
         let waiting = books(server).await?["waiting"].as_u64();
         ensure!(waiting > Some(0), "nothing waits");

@@ -335,12 +335,13 @@ impl Worker {
             position,
             inbox_totals,
         };
+        debug!(%position, "a checkpoint goes to the store");
         match self.parts.writer.checkpoint(checkpoint).await {
             Ok(true) => {
                 self.trouble_is_over(Doing::Checkpoint);
                 self.recorded = position;
                 self.parts.inbox.release(ASSEMBLE, position);
-                debug!(%position, "checkpoint");
+                debug!(%position, "a checkpoint is recorded");
             }
             Ok(false) => {}
             Err(why) => self.note_trouble(Doing::Checkpoint, &why),
