@@ -23,10 +23,13 @@ pub enum SpanKind {
     Producer = 4,
     /// A message arrives.
     Consumer = 5,
+    /// Never a span's: what a span asks a database counts under an interface of this kind, beside the
+    /// span's own. OpenTelemetry does not use the number, and no sender can claim it.
+    Statement = 16,
 }
 
 impl SpanKind {
-    /// Every kind, in wire order.
+    /// Every kind that a span can have, in wire order.
     pub const ALL: [Self; 5] = [
         Self::Internal,
         Self::Server,
@@ -46,7 +49,16 @@ impl SpanKind {
         }
     }
 
-    /// OTLP's number, 1 to 5.
+    /// From the number that [`SpanKind::to_wire`] gave: a store's, not a sender's.
+    pub fn from_stored(number: u64) -> Self {
+        if number == u64::from(Self::Statement.to_wire()) {
+            Self::Statement
+        } else {
+            Self::from_wire(number)
+        }
+    }
+
+    /// OTLP's number, 1 to 5; 16 for [`SpanKind::Statement`].
     pub fn to_wire(self) -> u8 {
         self as u8
     }
@@ -59,6 +71,7 @@ impl SpanKind {
             Self::Client => "client",
             Self::Producer => "producer",
             Self::Consumer => "consumer",
+            Self::Statement => "statement",
         }
     }
 
@@ -138,8 +151,15 @@ pub struct Interface {
     pub service: String,
     /// The spans' kind.
     pub kind: SpanKind,
-    /// The spans' name, e.g. `POST /orders/{id}`.
+    /// The spans' name, e.g. `POST /orders/{id}`; of kind [`SpanKind::Statement`] the fingerprint.
     pub name: String,
+}
+
+impl Interface {
+    /// Whether this is no span name but what spans ask a database.
+    pub fn is_statement(&self) -> bool {
+        self.kind == SpanKind::Statement
+    }
 }
 
 /// Things about a request that a reader must know. A set of bits; the numbers are on disk.

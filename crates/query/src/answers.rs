@@ -4,11 +4,17 @@ mod cursor;
 mod figures;
 mod known;
 mod pipeline;
+mod plan_change;
+mod queries;
 mod search;
 mod shapes;
 mod watching;
 
 pub use pipeline::{BooksAnswer, Pipeline, PipelineReport, ReasonCount, ReceiverLine};
+pub use plan_change::{Day, PlanChange, plan_change};
+pub use queries::{
+    CallingRequest, MAX_STATEMENTS, QueriesInput, QueryFigures, QueryList, Run, SAMPLE,
+};
 pub use search::{DEFAULT_LIMIT, MAX_LIMIT};
 pub use shapes::{
     Figures, InterfaceCourse, InterfaceFigures, Latency, LatencyInput, RequestList, SKETCH_ERROR,

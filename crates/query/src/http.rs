@@ -6,7 +6,7 @@ mod params;
 mod problem;
 mod shapes;
 
-use crate::answers::{Answers, LatencyInput, SearchInput};
+use crate::answers::{Answers, LatencyInput, QueriesInput, SearchInput};
 use crate::lang;
 use crate::{ErrorCode, QueryError};
 use axum::extract::rejection::PathRejection;
@@ -33,6 +33,7 @@ pub fn http_routes(answers: Arc<Answers>) -> Router {
         .route("/v1/services", get(services))
         .route("/v1/services/{service}/interfaces", get(interfaces))
         .route("/v1/latency", get(latency))
+        .route("/v1/queries", get(queries))
         .route("/v1/books", get(books))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
@@ -182,6 +183,17 @@ async fn latency(State(answers): State<Arc<Answers>>, uri: Uri) -> Answer {
         step: params.duration("step")?,
     };
     Ok(Json(shapes::latency(&answers.latency(&input).await?)).into_response())
+}
+
+async fn queries(State(answers): State<Arc<Answers>>, uri: Uri) -> Answer {
+    let params = Params::read(&uri, &["service", "from", "to", "limit"])?;
+    let input = QueriesInput {
+        service: params.text("service").map(str::to_owned),
+        from: params.time("from")?,
+        to: params.time("to")?,
+        limit: params.number("limit")?,
+    };
+    Ok(Json(shapes::queries(&answers.queries(&input).await?)).into_response())
 }
 
 async fn books(State(answers): State<Arc<Answers>>, uri: Uri) -> Answer {

@@ -16,6 +16,7 @@ pub use tree::{Node, Tree};
 
 use findings::Case;
 use hoplog_otlp::SpanSet;
+use std::sync::Arc;
 
 /// What is known of a request beyond its spans.
 #[derive(Debug, Clone)]
@@ -51,6 +52,18 @@ impl Insight {
             findings,
         }
     }
+}
+
+/// The runs of equal statements alone, the longest first, each with the service that sends it.
+pub fn repeated_statements(spans: &SpanSet) -> Vec<(Arc<str>, Repeat)> {
+    let tree = Tree::of(spans);
+    let repeats = repeats::find(&tree, spans).into_iter();
+    let statements = repeats.filter(|repeat| repeat.is_statement);
+    let with_service = |repeat: Repeat| {
+        let first = repeat.calls.first().copied().unwrap_or(repeat.parent);
+        (tree.nodes[first].service.clone(), repeat)
+    };
+    statements.map(with_service).collect()
 }
 
 #[cfg(test)]

@@ -195,7 +195,9 @@ impl TraceReader for PostgresStore {
                     .await?
                     .list
                     .iter()
-                    .map(|(_, interface)| interface.clone()),
+                    .map(|(_, interface)| interface)
+                    .filter(|interface| !interface.is_statement())
+                    .cloned(),
             );
         }
         Ok(all.into_iter().take(limit).collect())

@@ -235,7 +235,7 @@ pub(crate) async fn read_interfaces(
         let kind = u64::from(column::<i16>(row, 2)?.cast_unsigned());
         let interface = Interface {
             service: text(column(row, 1)?)?,
-            kind: SpanKind::from_wire(kind),
+            kind: SpanKind::from_stored(kind),
             name: text(column(row, 3)?)?,
         };
         Ok((column(row, 0)?, interface))

@@ -236,7 +236,7 @@ pub(crate) async fn read_interfaces(
         .all(&sql::READ_INTERFACES, Args::new().with(after))
         .await?;
     let interface = |row: &SqliteRow| {
-        let kind = SpanKind::from_wire(column::<i64>(row, 2)?.cast_unsigned());
+        let kind = SpanKind::from_stored(column::<i64>(row, 2)?.cast_unsigned());
         Ok((
             column(row, 0)?,
             Interface {

@@ -162,6 +162,7 @@ impl TraceReader for SqliteStore {
         let all: BTreeSet<&Interface> = lists
             .iter()
             .flat_map(|list| list.iter().map(|(_, interface)| interface))
+            .filter(|interface| !interface.is_statement())
             .collect();
         Ok(all.into_iter().take(limit).cloned().collect())
     }

@@ -180,6 +180,7 @@ macro_rules! conformance {
             figures::interfaces_are_listed_by_name
             figures::keys_in_use_are_listed
             figures::stats_add_up_by_interface_and_step
+            figures::stats_of_statements_are_apart
             figures::stats_count_a_request_in_parts_once
             figures::stats_are_of_whole_minutes
             figures::stats_follow_a_span_that_gave_way

@@ -109,6 +109,9 @@ impl Request<'_> {
                 own_times.get(index).is_some_and(|own| range.contains(*own))
             }
             HopTest::Attribute { keys, value } => has_attribute(span, keys, value),
+            HopTest::Statement(text) => {
+                crate::statement::of(span).is_some_and(|name| text.matches(&name))
+            }
             HopTest::Exception(text) => exceptions(span.view()).any(|(kind, message)| {
                 [kind, message]
                     .iter()

@@ -20,6 +20,7 @@ mod ranges;
 pub mod rollup;
 mod search;
 pub mod segment;
+pub mod statement;
 mod stats;
 pub mod summary;
 pub mod tables;

@@ -107,7 +107,7 @@ impl State {
         };
         let day = old.as_ref().map_or(filed.started_at / DAY, |row| row.day);
         for gone in &absorbed.replaced {
-            self.rollups.remove(day, gone);
+            self.rollups.remove(day, gone.span());
         }
         let replaced = absorbed.replaced.iter().map(|gone| gone.index);
         for index in absorbed.added.iter().copied().chain(replaced) {

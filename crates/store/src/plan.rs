@@ -48,6 +48,9 @@ struct Site {
     any_span: bool,
     /// Whether numbers in records can rule it out.
     counts: bool,
+    /// Whether only a span with a statement can fulfil it: then the records of statements answer it,
+    /// where there are some, and else those of span names.
+    needs_statement: bool,
 }
 
 /// Rows by what is known of them.
@@ -64,6 +67,8 @@ pub(crate) struct Interfaces {
     pub(crate) wanted: Vec<i64>,
     /// By site: whether its records are among them.
     by_record: Vec<bool>,
+    /// By site: whether its records are those of statements.
+    by_statement: Vec<bool>,
     /// By site: whether some interface fits it at all.
     possible: Vec<bool>,
 }
@@ -144,9 +149,14 @@ impl Plan {
                 self.probe_value(&keys, &ValueMatch::Text(text.clone()));
             }
             HopTest::SpanId(id) => self.probe(SPAN_ID, Some(value_hash(id.as_bytes()))),
-            HopTest::Service(_) | HopTest::Name(_) | HopTest::Kind(_) | HopTest::Text(_) => {}
+            HopTest::Service(_)
+            | HopTest::Name(_)
+            | HopTest::Kind(_)
+            | HopTest::Statement(_)
+            | HopTest::Text(_) => {}
         });
         self.sites.push(Site {
+            needs_statement: hop::needs_statement(&expr),
             expr,
             any_span,
             counts,
@@ -178,10 +188,18 @@ impl Plan {
         let mut chosen = Interfaces {
             wanted: Vec::new(),
             by_record: Vec::with_capacity(self.sites.len()),
+            by_statement: Vec::with_capacity(self.sites.len()),
             possible: Vec::with_capacity(self.sites.len()),
         };
+        let counted = crate::statement::counted();
+        let needs_statements = self.sites.iter().any(|site| site.needs_statement);
+        let has_statements = needs_statements && all.iter().any(|(_, one)| *one == counted);
         for site in &self.sites {
-            let fits = |interface| Seen::interface(interface).asks(&site.expr) != Tri::No;
+            let by_statement = site.needs_statement && has_statements;
+            let fits = |one: &Interface| {
+                one.is_statement() == by_statement
+                    && Seen::interface(one).asks(&site.expr) != Tri::No
+            };
             let fitting: Vec<i64> = all
                 .iter()
                 .filter(|(_, interface)| fits(interface))
@@ -192,6 +210,7 @@ impl Plan {
             let by_record = tells && fitting.len() <= INTERFACES_MAX;
             chosen.possible.push(!fitting.is_empty());
             chosen.by_record.push(by_record);
+            chosen.by_statement.push(by_statement);
             if by_record {
                 chosen.wanted.extend(fitting);
             }
@@ -243,9 +262,13 @@ impl Plan {
             Node::Or(nodes) => nodes.iter().any(&mut nodes_may),
             Node::Not(_) | Node::Test(_) => true,
             Node::Site(index) if !interfaces.by_record[*index] => true,
-            Node::Site(index) => records
-                .iter()
-                .any(|record| record.seen().asks(&self.sites[*index].expr) != Tri::No),
+            Node::Site(index) => {
+                let of_statements = interfaces.by_statement[*index];
+                let asked =
+                    |record: &&KnownRecord<'_>| record.interface.is_statement() == of_statements;
+                let mut asked = records.iter().filter(asked);
+                asked.any(|record| record.seen().asks(&self.sites[*index].expr) != Tri::No)
+            }
         }
     }
 
@@ -295,12 +318,9 @@ impl Plan {
             Node::Test(test) => facts.test(test),
             Node::Site(index) => {
                 let site = &self.sites[*index];
-                let by_record = interfaces
-                    .by_record
-                    .get(*index)
-                    .copied()
-                    .unwrap_or_default();
-                facts.site(&site.expr, site.any_span, by_record)
+                let is = |list: &[bool]| list.get(*index).copied().unwrap_or_default();
+                let records = is(&interfaces.by_record).then(|| is(&interfaces.by_statement));
+                facts.site(&site.expr, site.any_span, records)
             }
         }
     }

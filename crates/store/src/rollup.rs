@@ -1,9 +1,9 @@
 //! Counts, errors and durations per interface and minute, as differences to what is stored.
 
-use crate::segment::{Names, name};
+use crate::segment::{Names, name_and_statement};
 use hoplog_model::times::{DAY, MINUTE};
 use hoplog_model::{Sketch, SpanStatus, UnixNanos};
-use hoplog_otlp::{Absorbed, Replaced, SpanHead, SpanRef, SpanSet};
+use hoplog_otlp::{Absorbed, SpanHead, SpanRef, SpanSet};
 
 /// Most nanoseconds that one span adds to a sum (7 days): a broken clock must not drown the rest.
 pub const SUM_MAX: u64 = 7 * DAY;
@@ -113,8 +113,16 @@ impl Rollups {
 
     /// Counts one span.
     pub fn add_span(&mut self, names: &mut Names, span: SpanRef<'_>, left_out: bool) {
-        let interface = names.number(&span.group.service, span.head.kind, name(span));
-        self.count(interface, span.head, 1, left_out);
+        self.change(names, span, 1, left_out);
+    }
+
+    /// Counts one span, or takes it back, under its interface and its statement.
+    fn change(&mut self, names: &mut Names, span: SpanRef<'_>, times: i8, left_out: bool) {
+        let (name, statement) = name_and_statement(span);
+        let service = &span.group.service;
+        for interface in names.numbers(service, span.head.kind, name, statement) {
+            self.count(interface, span.head, times, left_out);
+        }
     }
 
     /// Counts what a row gained when spans were absorbed into it: `spans` are the row's after that.
@@ -127,11 +135,7 @@ impl Rollups {
                 self.add_span(names, span, false);
             });
         for replaced in &absorbed.replaced {
-            let Replaced {
-                head, group, name, ..
-            } = replaced;
-            let interface = names.number(&group.service, head.kind, name);
-            self.count(interface, head, -1, false);
+            self.change(names, replaced.span(), -1, false);
             if let Some(new) = spans.get(replaced.index) {
                 self.add_span(names, new, false);
             }

@@ -66,6 +66,8 @@ pub enum HopTest {
         /// The test.
         value: ValueMatch,
     },
+    /// The fingerprint of what the span asks a database ([`crate::statement`]); none without such.
+    Statement(TextMatch),
     /// An `exception` event whose type or message matches.
     Exception(TextMatch),
     /// The text occurs in the span's name, status message, an attribute value, or an

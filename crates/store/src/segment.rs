@@ -19,7 +19,7 @@ pub use heads::{Code, Heads, RowHead, heads};
 pub use names::Names;
 pub use outline::Outline;
 pub use rows::RowSet;
-pub(crate) use scan::{Field, fields, name};
+pub(crate) use scan::{ATTRIBUTE, Field, fields, name_and_statement};
 pub(crate) use values::{number_text, value_hash};
 
 use hoplog_model::UnixNanos;

@@ -19,7 +19,8 @@ pub struct StatsQuery {
     pub cut: Option<UnixNanos>,
     /// Only this service.
     pub service: Option<String>,
-    /// Only spans of this kind.
+    /// Only spans of this kind; none for all kinds that a span can have. Statements are added up where
+    /// their kind is asked for, and only there.
     pub kind: Option<SpanKind>,
     /// Only spans of this name.
     pub name: Option<String>,
@@ -65,7 +66,9 @@ impl StatsQuery {
         self.service
             .as_ref()
             .is_none_or(|service| *service == interface.service)
-            && self.kind.is_none_or(|kind| kind == interface.kind)
+            && self
+                .kind
+                .map_or(!interface.is_statement(), |kind| kind == interface.kind)
             && self
                 .name
                 .as_ref()

@@ -2,7 +2,7 @@
 
 use hoplog_model::times::DAY;
 use hoplog_model::{FirstError, Flags, Interface, SpanId, SpanStatus, Summary, TraceId, UnixNanos};
-use hoplog_otlp::{Absorbed, Attributes, Replaced, SpanHead, SpanRef, SpanSet, SpanView};
+use hoplog_otlp::{Absorbed, Attributes, SpanHead, SpanRef, SpanSet, SpanView};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -65,13 +65,9 @@ pub fn interface(span: SpanRef<'_>) -> Interface {
     }
 }
 
-/// The (service, kind, name) of a span that gave way to another.
-pub fn replaced_interface(gone: &Replaced) -> Interface {
-    Interface {
-        service: gone.group.service.as_ref().to_owned(),
-        kind: gone.head.kind,
-        name: String::from_utf8_lossy(&gone.name).into_owned(),
-    }
+/// Everything that a span counts under: its interface, then that of its statement if it has one.
+pub fn interfaces(span: SpanRef<'_>) -> impl Iterator<Item = Interface> {
+    std::iter::once(interface(span)).chain(crate::statement::interface(span))
 }
 
 fn count(number: usize) -> u32 {

@@ -54,6 +54,7 @@ pub(crate) struct Fresh {
 pub(crate) enum Place {
     Home,
     Requests,
+    Queries,
     Pipeline,
     Elsewhere,
 }
@@ -86,6 +87,7 @@ impl Chrome {
         let nav = [
             (Place::Home, "/", t.home),
             (Place::Requests, "/requests", t.requests),
+            (Place::Queries, "/queries", t.queries),
             (Place::Pipeline, "/pipeline", t.pipeline),
         ];
         let link = |(other, href, label): (Place, &str, &str)| Link {

@@ -48,7 +48,8 @@ messages! {
     read_trace read_hop read_had read_not read_is read_is_not read_contains read_order
     read_between read_present read_text word_entry word_op word_method word_route word_code
     word_status word_duration word_started word_ended word_hops word_spans word_errors word_trace word_request word_kept
-    word_service word_span word_kind word_exception word_db word_sql word_topic word_peer
+    word_service word_span word_kind word_exception word_db word_sql word_statement word_topic
+    word_peer
     word_self word_version status_none status_well status_some status_bad status_quiet
     status_worst col_service col_rate col_rate_trend col_failed_trend col_p95_trend
     failed_of_service newest_failures slowest_requests none_failed none_at_all failed_requests
@@ -97,7 +98,9 @@ messages! {
     find_usually find_failed find_failed_bare find_survived find_survived_bare find_waited
     find_worked find_repeated_sql find_repeated find_gap find_went_on find_orphans find_no_root
     find_usual find_largest_slow find_largest find_alone path_no_root path_no_time other_request
-    rule
+    queries queries_about queries_all queries_none_title queries_none_text queries_rest
+    col_statement col_time_share col_calls col_per_request query_n1 query_changed query_other
+    query_other_why query_examples rule
 }
 
 /// A language that pages are written in.

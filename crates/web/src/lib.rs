@@ -94,6 +94,7 @@ pub fn router(answers: Arc<Answers>, config: Config) -> Router {
             "/services/{service}/{interface}",
             get(pages::interface::get),
         )
+        .route("/queries", get(pages::queries::get))
         .route("/pipeline", get(pages::pipeline::get))
         .route("/go", get(pages::go::get))
         .route(

@@ -5,6 +5,7 @@ pub(crate) mod go;
 pub(crate) mod home;
 pub(crate) mod interface;
 pub(crate) mod pipeline;
+pub(crate) mod queries;
 pub(crate) mod request;
 pub(crate) mod requests;
 pub(crate) mod service;

@@ -266,6 +266,7 @@ pub(crate) fn word_text(word: Word, t: &'static Messages) -> &'static str {
         Word::Exception => t.word_exception,
         Word::Db => t.word_db,
         Word::Sql => t.word_sql,
+        Word::Statement => t.word_statement,
         Word::Topic => t.word_topic,
         Word::Peer => t.word_peer,
         Word::SelfTime => t.word_self,

@@ -19,7 +19,7 @@ const FAILING: &str = "/requests/4bf92f3577b34da6a3ce929d0e0e4736";
 const FEW: usize = 700;
 
 /// Every page that has a snapshot: its name, its address, its status.
-const PAGES: [(&str, &str, u16); 22] = [
+const PAGES: [(&str, &str, u16); 24] = [
     ("home", "/", 200),
     ("home_by_rate", "/?sort=rate&t=15m", 200),
     ("home_quiet", "/?from=2026-11-20&to=2026-11-21", 200),
@@ -64,6 +64,8 @@ const PAGES: [(&str, &str, u16); 22] = [
         "/services/payments/payments.Payments%2FCharge?t=15m",
         200,
     ),
+    ("queries", "/queries?t=15m", 200),
+    ("queries_of_service", "/queries?service=nobody", 200),
     ("pipeline", "/pipeline", 200),
     ("settings", "/settings", 200),
 ];
@@ -443,6 +445,7 @@ async fn pages_are_small_on_the_wire() {
         FAILING,
         "/services/payments",
         "/pipeline",
+        "/queries",
         &many,
         &all,
         &late,

@@ -66,6 +66,7 @@ async fn pages(browser: &Browser, hoplog: &Hoplog, shop: &Shop) -> Result<Vec<St
         "/",
         "/requests",
         "/requests?q=status%3Aerrr",
+        "/queries",
         "/pipeline",
         "/settings",
         "/nowhere",

@@ -32,8 +32,19 @@ pub struct Replaced {
     pub head: SpanHead,
     /// Its group.
     pub group: Arc<Group>,
-    /// Its name as sent.
-    pub name: Vec<u8>,
+    /// Its bytes.
+    pub raw: Vec<u8>,
+}
+
+impl Replaced {
+    /// The span that gave way.
+    pub fn span(&self) -> SpanRef<'_> {
+        SpanRef {
+            head: &self.head,
+            group: &self.group,
+            raw: &self.raw,
+        }
+    }
 }
 
 /// Below this many spans, comparing ids one by one is faster than a map.
@@ -98,12 +109,12 @@ impl SpanSet {
         absorbed.conflicts += 1;
         if order == Ordering::Greater {
             let (head, group) = (*old.head, old.group.clone());
-            let name = old.view().name_bytes().to_vec();
+            let raw = old.raw.to_vec();
             absorbed.replaced.push(Replaced {
                 index,
                 head,
                 group,
-                name,
+                raw,
             });
             self.push(new.group, *new.head, new.raw);
             self.entries.swap_remove(index);

@@ -120,7 +120,13 @@ fn apply(counts: &mut Counts, set: &SpanSet, absorbed: &Absorbed) {
     }
     for old in &absorbed.replaced {
         let span = set.get(old.index).unwrap();
-        count(counts, &old.group, &old.name, &old.head, -1);
+        count(
+            counts,
+            &old.group,
+            old.span().view().name_bytes(),
+            &old.head,
+            -1,
+        );
         count(counts, span.group, span.view().name_bytes(), span.head, 1);
     }
 }
@@ -235,7 +241,11 @@ fn a_report_names_what_was_there_before_the_call() {
         panic!("one: {:?}", absorbed.replaced)
     };
     assert_eq!(
-        (replaced.index, &replaced.name[..], replaced.head.end),
+        (
+            replaced.index,
+            replaced.span().view().name_bytes(),
+            replaced.head.end
+        ),
         (0, &b"old"[..], 1)
     );
     assert_eq!(set.get(0).unwrap().view().name(), "newer");

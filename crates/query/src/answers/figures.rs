@@ -22,14 +22,14 @@ const ENOUGH: u64 = 10;
 
 /// Spans added up.
 #[derive(Debug, Clone, Default)]
-struct Sum {
+pub(super) struct Sum {
     count: u64,
     errors: u64,
     sketch: Sketch,
 }
 
 impl Sum {
-    fn add(&mut self, row: &StatRow) {
+    pub(super) fn add(&mut self, row: &StatRow) {
         self.merge(row.count, row.errors, &row.sketch);
     }
 
@@ -47,7 +47,7 @@ impl Sum {
         clippy::cast_precision_loss,
         reason = "ratios for people; counts stay below 2^53"
     )]
-    fn figures(&self, nanos: u64) -> Figures {
+    pub(super) fn figures(&self, nanos: u64) -> Figures {
         let [p50_ns, p90_ns, p95_ns, p99_ns] = quantiles(&self.sketch);
         let seconds = nanos.max(1) as f64 / 1e9;
         Figures {
@@ -401,13 +401,13 @@ impl Answers {
     }
 
     /// Nanoseconds that the roll-ups of a window really cover: whole minutes, but not the future.
-    fn counted_nanos(&self, window: Window) -> u64 {
+    pub(super) fn counted_nanos(&self, window: Window) -> u64 {
         let end = ceil_minute(window.to).min(self.now().max(window.to));
         end.saturating_sub(floor_minute(window.from))
     }
 }
 
-fn stats_query(window: Window) -> StatsQuery {
+pub(super) fn stats_query(window: Window) -> StatsQuery {
     StatsQuery {
         from: window.from,
         to: window.to,

@@ -111,8 +111,23 @@ pub(crate) fn trace_id(n: u64) -> TraceId {
     format!("0af7651916cd43dd8448{n:012x}").parse().unwrap()
 }
 
-/// The spans of request `n`: each hop is the child of the one before it.
-fn spans(n: u64, start: UnixNanos, hops: &[Hop]) -> SpanSet {
+/// The spans of request `n`: each hop is the child of the one before it and begins a millisecond later.
+fn nested(n: u64, start: UnixNanos, hops: &[Hop]) -> SpanSet {
+    spans(n, hops, |place| {
+        (place.saturating_sub(1), start + place as u64 * MS)
+    })
+}
+
+/// The spans of request `n`: all others are children of the first, one after the other.
+fn beside(n: u64, start: UnixNanos, hops: &[Hop]) -> SpanSet {
+    spans(n, hops, |place| {
+        let before = hops[..place].iter().skip(1);
+        (0, start + before.map(|hop| hop.millis * MS).sum::<u64>())
+    })
+}
+
+/// The spans of request `n`, each with the place of its parent (of the first: none) and its start.
+fn spans(n: u64, hops: &[Hop], stands: impl Fn(usize) -> (usize, UnixNanos)) -> SpanSet {
     let id = |place: usize| format!("{:016x}", (n << 16) + place as u64 + 1);
     let attribute = |(key, value): &(&str, Value)| json!({ "key": key, "value": value });
     let resource = |service| json!({ "attributes": [{ "key": "service.name", "value": { "stringValue": service } }] });
@@ -120,12 +135,12 @@ fn spans(n: u64, start: UnixNanos, hops: &[Hop]) -> SpanSet {
         .iter()
         .enumerate()
         .map(|(place, hop)| {
+            let (parent, from) = stands(place);
             let parent = if place == 0 {
                 String::new()
             } else {
-                id(place - 1)
+                id(parent)
             };
-            let from = start + place as u64 * MS;
             let span = json!({
                 "traceId": trace_id(n).to_string(),
                 "spanId": id(place),
@@ -143,6 +158,18 @@ fn spans(n: u64, start: UnixNanos, hops: &[Hop]) -> SpanSet {
     let json = json!({ "resourceSpans": resource_spans }).to_string();
     let (bytes, _) = hoplog_otlp::json::decode(json.as_bytes(), &Limits::NONE).unwrap();
     SpanSet::read_traces(&bytes).unwrap().1
+}
+
+/// A database call of `orders`.
+pub(crate) fn call(text: &str, millis: u64) -> Hop {
+    hop("orders", 3, "query", millis).with("db.query.text", json!({ "stringValue": text }))
+}
+
+/// A request to `orders` with these calls.
+pub(crate) fn order(calls: &[Hop]) -> Vec<Hop> {
+    let mut hops = vec![hop("orders", 2, "GET /orders", 300)];
+    hops.extend_from_slice(calls);
+    hops
 }
 
 /// Everything a test of answers needs.
@@ -229,11 +256,48 @@ impl World {
         world
     }
 
+    /// Two orders: one with quick statements, one with many equal calls one after the other; and another
+    /// service that sends one of the statements, too.
+    pub(crate) async fn statements() -> Self {
+        let world = Self::empty();
+        let one = [
+            call("SELECT 1 -- ping", 2).failed(),
+            call("DELETE FROM t", 40),
+        ];
+        world.write(1, NOW - 20 * times::MINUTE, &order(&one)).await;
+        let many: Vec<Hop> = (0..6)
+            .map(|n| call(&format!("SELECT * FROM items WHERE order_id = {n}"), 20))
+            .collect();
+        world
+            .write_beside(2, NOW - 10 * times::MINUTE, &order(&many))
+            .await;
+        let audit = hop("audit", 3, "q", 1)
+            .with("db.statement", json!({ "stringValue": "select  1" }))
+            .with("db.query.summary", json!({ "stringValue": "SELECT ?" }));
+        world
+            .write(
+                3,
+                NOW - times::MINUTE,
+                &[hop("audit", 2, "GET /", 5), audit],
+            )
+            .await;
+        world
+    }
+
     /// Writes a request and says so.
     pub(crate) async fn write(&self, n: u64, start: UnixNanos, hops: &[Hop]) {
+        self.write_spans(n, start, nested(n, start, hops)).await;
+    }
+
+    /// As [`World::write`], but all hops are called by the first, one after the other.
+    pub(crate) async fn write_beside(&self, n: u64, start: UnixNanos, hops: &[Hop]) {
+        self.write_spans(n, start, beside(n, start, hops)).await;
+    }
+
+    async fn write_spans(&self, n: u64, start: UnixNanos, spans: SpanSet) {
         let part = Part {
             trace_id: trace_id(n),
-            spans: spans(n, start, hops),
+            spans,
             upto: Position::default(),
             received_at: start,
             outcome: Outcome::Keep,

@@ -321,6 +321,118 @@ pub struct LatencyStep {
     #[prost(uint64, optional, tag = "7")]
     pub p99_ns: ::core::option::Option<u64>,
 }
+/// Which statements.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListQueriesRequest {
+    /// Only those this service sends; empty is all.
+    #[prost(string, tag = "1")]
+    pub service: ::prost::alloc::string::String,
+    /// First instant; without it an hour before `to_unix_nano`.
+    #[prost(fixed64, tag = "2")]
+    pub from_unix_nano: u64,
+    /// First instant no longer asked for; without it now.
+    #[prost(fixed64, tag = "3")]
+    pub to_unix_nano: u64,
+    /// Statements in the list, 1 to 200; 0 is 50.
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+}
+/// Statements.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListQueriesResponse {
+    /// Those that took most time in all first.
+    #[prost(message, repeated, tag = "1")]
+    pub queries: ::prost::alloc::vec::Vec<Query>,
+    /// How many there are in the window, listed or not.
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+    /// Nanoseconds that all of them took together.
+    #[prost(uint64, tag = "3")]
+    pub total_ns: u64,
+}
+/// A statement's line.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Query {
+    /// db.query.summary, else the text without literals, comments and the length of lists.
+    #[prost(string, tag = "1")]
+    pub fingerprint: ::prost::alloc::string::String,
+    /// The text of its newest call without literals, where the fingerprint is a summary.
+    #[prost(string, optional, tag = "2")]
+    pub text: ::core::option::Option<::prost::alloc::string::String>,
+    /// Its calls.
+    #[prost(message, optional, tag = "3")]
+    pub figures: ::core::option::Option<Figures>,
+    /// Nanoseconds that its calls took together.
+    #[prost(uint64, tag = "4")]
+    pub total_ns: u64,
+    /// Of the time of all statements, 0 to 1.
+    #[prost(double, tag = "5")]
+    pub time_share: f64,
+    /// Who sends it, most calls first.
+    #[prost(message, repeated, tag = "6")]
+    pub services: ::prost::alloc::vec::Vec<CallingService>,
+    /// On average over `requests`; not set if there are none.
+    #[prost(double, optional, tag = "7")]
+    pub calls_per_request: ::core::option::Option<f64>,
+    /// The longest run of equal calls in `requests`.
+    #[prost(message, optional, tag = "8")]
+    pub n_plus_one: ::core::option::Option<CallRun>,
+    /// Its p95 is at least twice that of the week before at an equal call rate.
+    #[prost(message, optional, tag = "9")]
+    pub plan_may_have_changed: ::core::option::Option<PlanChange>,
+    /// The newest requests with it, at most 10.
+    #[prost(message, repeated, tag = "10")]
+    pub requests: ::prost::alloc::vec::Vec<CallingRequest>,
+    /// False if the newest could not be found within the budget, or not all could be opened.
+    #[prost(bool, tag = "11")]
+    pub requests_complete: bool,
+}
+/// Who sends a statement.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CallingService {
+    /// service.name.
+    #[prost(string, tag = "1")]
+    pub service: ::prost::alloc::string::String,
+    /// Calls.
+    #[prost(uint64, tag = "2")]
+    pub count: u64,
+}
+/// Equal calls one after the other under one parent: at least 5, of 50 ms together.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CallRun {
+    /// How many.
+    #[prost(uint64, tag = "1")]
+    pub calls: u64,
+    /// Nanoseconds they took together.
+    #[prost(uint64, tag = "2")]
+    pub total_ns: u64,
+}
+/// Since when a statement takes longer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PlanChange {
+    /// The first instant of the UTC day from which on.
+    #[prost(fixed64, tag = "1")]
+    pub since_unix_nano: u64,
+    /// 95 % of the calls of the week before took at most this.
+    #[prost(uint64, tag = "2")]
+    pub p95_before_ns: u64,
+    /// 95 % of the calls since take at most this.
+    #[prost(uint64, tag = "3")]
+    pub p95_since_ns: u64,
+}
+/// A request that sends a statement.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CallingRequest {
+    /// Its line.
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<Request>,
+    /// How often it sends the statement.
+    #[prost(uint64, tag = "2")]
+    pub calls: u64,
+    /// The longest run of it.
+    #[prost(message, optional, tag = "3")]
+    pub in_a_row: ::core::option::Option<CallRun>,
+}
 /// Nothing to say.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetBooksRequest {}
@@ -694,6 +806,31 @@ pub mod query_service_client {
                 .insert(GrpcMethod::new("hoplog.v1.QueryService", "GetLatency"));
             self.inner.unary(req, path, codec).await
         }
+        /// What services ask their databases, by fingerprint.
+        pub async fn list_queries(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListQueriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListQueriesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hoplog.v1.QueryService/ListQueries",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hoplog.v1.QueryService", "ListQueries"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Where every span received went.
         pub async fn get_books(
             &mut self,
@@ -789,6 +926,14 @@ pub mod query_service_server {
             request: tonic::Request<super::GetLatencyRequest>,
         ) -> std::result::Result<
             tonic::Response<super::GetLatencyResponse>,
+            tonic::Status,
+        >;
+        /// What services ask their databases, by fingerprint.
+        async fn list_queries(
+            &self,
+            request: tonic::Request<super::ListQueriesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListQueriesResponse>,
             tonic::Status,
         >;
         /// Where every span received went.
@@ -1134,6 +1279,51 @@ pub mod query_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetLatencySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hoplog.v1.QueryService/ListQueries" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListQueriesSvc<T: QueryService>(pub Arc<T>);
+                    impl<
+                        T: QueryService,
+                    > tonic::server::UnaryService<super::ListQueriesRequest>
+                    for ListQueriesSvc<T> {
+                        type Response = super::ListQueriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListQueriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as QueryService>::list_queries(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListQueriesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -1,7 +1,8 @@
 //! Between answers and messages.
 
 use crate::answers::{
-    BooksAnswer, Figures, InterfaceFigures, Latency, RequestList, ServiceFigures, Step,
+    BooksAnswer, CallingRequest, Figures, InterfaceFigures, Latency, QueryFigures, QueryList,
+    RequestList, Run, ServiceFigures, Step,
 };
 use crate::{Cost, QueryError, Sort, proto};
 use hoplog_model::{SpanKind, SpanStatus, Summary, UnixNanos};
@@ -49,6 +50,8 @@ fn kind_message(kind: SpanKind) -> i32 {
         SpanKind::Client => proto::SpanKind::Client,
         SpanKind::Producer => proto::SpanKind::Producer,
         SpanKind::Consumer => proto::SpanKind::Consumer,
+        // Of no span.
+        SpanKind::Statement => proto::SpanKind::Unspecified,
     };
     kind.into()
 }
@@ -204,6 +207,63 @@ impl From<Latency> for proto::GetLatencyResponse {
             steps: latency.steps.into_iter().map(Into::into).collect(),
             step_ns: latency.step_ns,
             sketch_error: crate::answers::SKETCH_ERROR,
+        }
+    }
+}
+
+impl From<QueryList> for proto::ListQueriesResponse {
+    fn from(list: QueryList) -> Self {
+        Self {
+            queries: list.queries.into_iter().map(Into::into).collect(),
+            count: list.count as u64,
+            total_ns: list.total_ns,
+        }
+    }
+}
+
+impl From<Run> for proto::CallRun {
+    fn from(run: Run) -> Self {
+        Self {
+            calls: run.calls as u64,
+            total_ns: run.total_ns,
+        }
+    }
+}
+
+impl From<CallingRequest> for proto::CallingRequest {
+    fn from(one: CallingRequest) -> Self {
+        Self {
+            request: Some(one.request.into()),
+            calls: one.calls,
+            in_a_row: one.run.map(Into::into),
+        }
+    }
+}
+
+impl From<QueryFigures> for proto::Query {
+    fn from(line: QueryFigures) -> Self {
+        let calls_per_request = line.calls_per_request();
+        let n_plus_one = line.run().map(|(_, run)| run.into());
+        let changed = line.changed.map(|change| proto::PlanChange {
+            since_unix_nano: change.began,
+            p95_before_ns: change.p95_before,
+            p95_since_ns: change.p95_since,
+        });
+        let services = line.services.into_iter();
+        Self {
+            fingerprint: line.fingerprint,
+            text: line.text,
+            figures: Some(line.figures.into()),
+            total_ns: line.total_ns,
+            time_share: line.share,
+            services: services
+                .map(|(service, count)| proto::CallingService { service, count })
+                .collect(),
+            calls_per_request,
+            n_plus_one,
+            plan_may_have_changed: changed,
+            requests: line.requests.into_iter().map(Into::into).collect(),
+            requests_complete: line.complete,
         }
     }
 }

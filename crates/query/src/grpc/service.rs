@@ -2,7 +2,7 @@
 
 use super::chunks::Chunks;
 use super::convert::{given, kind, sort, window};
-use crate::answers::{Answers, LatencyInput, SearchInput};
+use crate::answers::{Answers, LatencyInput, QueriesInput, SearchInput};
 use crate::proto::get_request_response::Part;
 use crate::proto::query_service_server::QueryService;
 use crate::{ErrorCode, QueryError, StoredRequest, proto};
@@ -126,6 +126,21 @@ impl QueryService for Service {
             step: given(asked.step_ns),
         };
         Ok(Response::new(self.0.latency(&input).await?.into()))
+    }
+
+    async fn list_queries(
+        &self,
+        request: Request<proto::ListQueriesRequest>,
+    ) -> Answer<proto::ListQueriesResponse> {
+        let asked = request.into_inner();
+        let (from, to) = window(asked.from_unix_nano, asked.to_unix_nano);
+        let input = QueriesInput {
+            service: given(asked.service),
+            from,
+            to,
+            limit: given(asked.limit).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+        };
+        Ok(Response::new(self.0.queries(&input).await?.into()))
     }
 
     async fn get_books(

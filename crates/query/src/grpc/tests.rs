@@ -272,3 +272,32 @@ async fn a_watch_brings_what_arrives() {
     let seen = watch.next().await.unwrap().unwrap();
     assert_eq!(seen.request.unwrap().trace_id, trace_id(11).to_string());
 }
+
+#[tokio::test]
+async fn statements_are_those_of_the_api() {
+    let world = World::statements().await;
+    let mut client = QueryServiceClient::new(serve(&world).await);
+    let ask = ListQueriesRequest {
+        service: "orders".to_owned(),
+        ..ListQueriesRequest::default()
+    };
+    let list = client.list_queries(ask).await.unwrap().into_inner();
+    assert_eq!((list.count, list.total_ns), (3, 162_000_000));
+    let first = &list.queries[0];
+    assert_eq!(first.fingerprint, "SELECT * FROM items WHERE order_id = ?");
+    assert_eq!(first.figures.as_ref().map(|figures| figures.count), Some(6));
+    assert_eq!(first.calls_per_request, Some(6.0));
+    let run = CallRun {
+        calls: 6,
+        total_ns: 120_000_000,
+    };
+    assert_eq!(first.n_plus_one, Some(run));
+    let request = first.requests[0].request.as_ref().unwrap();
+    assert_eq!(request.trace_id, trace_id(2).to_string());
+    let ask = ListQueriesRequest {
+        limit: 201,
+        ..ListQueriesRequest::default()
+    };
+    let error = client.list_queries(ask).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+}

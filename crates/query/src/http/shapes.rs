@@ -1,7 +1,10 @@
 //! The JSON that clients rely on. Fields may be added, none change meaning.
 
 use crate::Cost;
-use crate::answers::{Figures, InterfaceFigures, Latency, RequestList, ServiceFigures, Step};
+use crate::answers::{
+    Figures, InterfaceFigures, Latency, PlanChange, QueryFigures, QueryList, RequestList,
+    ServiceFigures, Step,
+};
 use hoplog_model::times::rfc3339;
 use hoplog_model::{FirstError, SpanKind, SpanStatus, Summary, TraceId};
 use serde::Serialize;
@@ -216,5 +219,115 @@ pub(super) fn latency(latency: &Latency) -> LatencyShape {
         steps: latency.steps.iter().copied().map(Into::into).collect(),
         step_ns: latency.step_ns,
         sketch_error: crate::answers::SKETCH_ERROR,
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct CallsShape<'a> {
+    service: &'a str,
+    count: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct CallingShape {
+    trace_id: TraceId,
+    started_at: String,
+    duration_ns: u64,
+    calls: u64,
+    in_a_row: Option<RunShape>,
+}
+
+/// Equal calls one after the other under one parent.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct RunShape {
+    calls: usize,
+    total_ns: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ChangeShape {
+    since: String,
+    p95_before_ns: u64,
+    p95_since_ns: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct QueryShape<'a> {
+    fingerprint: &'a str,
+    text: Option<&'a str>,
+    #[serde(flatten)]
+    figures: FiguresShape,
+    total_ns: u64,
+    time_share: f64,
+    services: Vec<CallsShape<'a>>,
+    /// Over `requests`.
+    calls_per_request: Option<f64>,
+    /// The longest run in `requests`.
+    n_plus_one: Option<RunShape>,
+    plan_may_have_changed: Option<ChangeShape>,
+    /// The newest with it.
+    requests: Vec<CallingShape>,
+    requests_complete: bool,
+}
+
+/// Statements.
+#[derive(Debug, Serialize)]
+pub(super) struct QueriesShape<'a> {
+    queries: Vec<QueryShape<'a>>,
+    count: usize,
+    total_ns: u64,
+    from: String,
+    to: String,
+    sketch_error: f64,
+}
+
+pub(super) fn queries(list: &QueryList) -> QueriesShape<'_> {
+    QueriesShape {
+        queries: list.queries.iter().map(query).collect(),
+        count: list.count,
+        total_ns: list.total_ns,
+        from: rfc3339(list.window.from),
+        to: rfc3339(list.window.to),
+        sketch_error: crate::answers::SKETCH_ERROR,
+    }
+}
+
+fn query(line: &QueryFigures) -> QueryShape<'_> {
+    let run = |run: crate::answers::Run| RunShape {
+        calls: run.calls,
+        total_ns: run.total_ns,
+    };
+    let services = line.services.iter();
+    let requests = line.requests.iter();
+    let change = |change: PlanChange| ChangeShape {
+        since: rfc3339(change.began),
+        p95_before_ns: change.p95_before,
+        p95_since_ns: change.p95_since,
+    };
+    QueryShape {
+        fingerprint: &line.fingerprint,
+        text: line.text.as_deref(),
+        figures: line.figures.into(),
+        total_ns: line.total_ns,
+        time_share: line.share,
+        services: services
+            .map(|(service, count)| CallsShape {
+                service,
+                count: *count,
+            })
+            .collect(),
+        calls_per_request: line.calls_per_request(),
+        n_plus_one: line.run().map(|(_, longest)| run(longest)),
+        plan_may_have_changed: line.changed.map(change),
+        requests: requests
+            .map(|one| CallingShape {
+                trace_id: one.request.trace_id,
+                started_at: rfc3339(one.request.started_at),
+                duration_ns: one.request.duration,
+                calls: one.calls,
+                in_a_row: one.run.map(run),
+            })
+            .collect(),
+        requests_complete: line.complete,
     }
 }

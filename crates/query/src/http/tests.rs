@@ -92,6 +92,20 @@ async fn every_answer_has_its_shape() {
 }
 
 #[tokio::test]
+async fn statements_have_their_shape() {
+    let world = World::statements().await;
+    let router = http_routes(world.answers.clone());
+    let got = get(&router, "/api/v1/queries?limit=2").await;
+    assert_eq!(got.status, StatusCode::OK);
+    insta::with_settings!({ prepend_module_to_snapshot => false, sort_maps => true }, {
+        insta::assert_json_snapshot!("api_queries", got.json());
+    });
+    let wrong = get(&router, "/api/v1/queries?limit=1000").await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    assert_eq!(wrong.json()["at"], "limit");
+}
+
+#[tokio::test]
 async fn every_error_says_what_and_where() {
     let (world, router) = shop().await;
     for (name, path, status) in [

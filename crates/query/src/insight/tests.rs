@@ -65,7 +65,7 @@ fn the_same_statement_in_a_row_is_told_as_repeated() {
         .map(|n| request.at(&format!("select {n}")))
         .collect();
     assert_eq!(repeat.calls, calls);
-    let what = "SELECT * FROM order_items WHERE order_id = $1";
+    let what = "SELECT * FROM order_items WHERE order_id = ?";
     assert_eq!((repeat.what.as_str(), repeat.is_statement), (what, true));
     assert_eq!(repeat.total, 168 * MS);
 }

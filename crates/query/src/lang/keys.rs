@@ -98,6 +98,8 @@ words! {
     Db "db" Hop Type::Text;
     /// The statement.
     Sql "sql" Hop Type::Text;
+    /// The statement's fingerprint, as the page of queries lists it.
+    Statement "statement" Hop Type::Text;
     /// The topic or queue.
     Topic "topic" Hop Type::Text;
     /// The other side of the hop: service or address.

@@ -279,6 +279,7 @@ fn hop_term(term: &Term) -> HopExpr {
         Word::Service => texts(test, |m| is(HopTest::Service(m))),
         Word::Span | Word::Op => texts(test, |m| is(HopTest::Name(m))),
         Word::Exception => texts(test, |m| is(HopTest::Exception(m))),
+        Word::Statement => texts(test, |m| is(HopTest::Statement(m))),
         Word::Kind => each(test, |value| {
             value
                 .text

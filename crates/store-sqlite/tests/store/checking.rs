@@ -29,13 +29,14 @@ macro_rules! damages {
     )*};
 }
 
+// Interface 1 is the one that says that statements are counted.
 damages! {
     a_changed_column_is_found:
         "UPDATE requests SET span_count = span_count + 1 WHERE row_id = 1024" => "requests row 1024";
     a_changed_frame_is_found:
         "UPDATE requests SET spans = x'28b52ffd' WHERE row_id = 1025" => "requests row 1025 spans";
     a_missing_record_is_found:
-        "DELETE FROM records WHERE service = 1" => "records:";
+        "DELETE FROM records WHERE service = 2" => "records:";
     a_damaged_area_is_found:
         "UPDATE area SET bytes = x'00'" => "area";
     a_missing_filter_is_found:
@@ -43,9 +44,9 @@ damages! {
     a_changed_head_is_found:
         "UPDATE segments SET max_start = max_start - 100000" => "heads";
     a_changed_roll_up_is_found:
-        "UPDATE rollup_minute SET count = count + 1 WHERE interface = 1" => "rollup_minute";
+        "UPDATE rollup_minute SET count = count + 1 WHERE interface = 2" => "rollup_minute";
     a_missing_roll_up_is_found:
-        "DELETE FROM rollup_hour WHERE interface = 1" => "rollup_hour";
+        "DELETE FROM rollup_hour WHERE interface = 2" => "rollup_hour";
     wrong_books_are_found:
         "UPDATE books SET stored = stored - 1" => "books stored";
     a_missing_row_is_found:

@@ -94,6 +94,60 @@ pub async fn stats_add_up_by_interface_and_step(store: &dyn Store) {
     assert_eq!(stats(store, &clients).await, []);
 }
 
+/// A span with a statement counts under its fingerprint, too, also where it is only counted, and no
+/// more once it has given way. Nobody sees that who does not ask for statements.
+pub async fn stats_of_statements_are_apart(store: &dyn Store) {
+    let call = |id, minute: u64, text: &str| {
+        let span = Span::child(id, 1).kind(SpanKind::Client).name("query");
+        let span = span.at(NOW - HOUR + minute * MINUTE, 100 * id);
+        span.with("db.query.text", text)
+    };
+    let spans = [
+        Span::root(1).at(NOW - HOUR, 900),
+        call(2, 0, "SELECT * FROM t WHERE id = 1"),
+        call(3, 0, "SELECT *  FROM t WHERE id = 'x'").failed(""),
+        call(4, 1, "DELETE FROM t").service("bank"),
+        call(5, 1, "SELECT 1").with("db.query.summary", "ping"),
+        call(6, 1, "-- nothing"),
+    ];
+    write(store, vec![part(trace(1), &spans)]).await;
+    let counted = Part {
+        outcome: Outcome::CountOnly,
+        ..part(trace(2), &[call(7, 0, "SELECT * FROM t WHERE id = ?")])
+    };
+    write(store, vec![counted]).await;
+    // The same call, finished: it says something else now.
+    let later = call(5, 1, "SELECT 1").at(NOW - HOUR + MINUTE, 600);
+    write(store, vec![part(trace(1), &[later])]).await;
+    let query = StatsQuery {
+        from: NOW - HOUR,
+        to: NOW,
+        kind: Some(SpanKind::Statement),
+        ..StatsQuery::default()
+    };
+    let statement = |service: &str, name: &str, durations: &[u64], errors| {
+        let mut row = row(service, name, NOW - HOUR, durations, errors);
+        row.interface.kind = SpanKind::Statement;
+        row
+    };
+    let expected = [
+        statement("bank", "DELETE FROM t", &[400], 0),
+        statement("shop", "SELECT * FROM t WHERE id = ?", &[200, 300, 700], 1),
+        statement("shop", "SELECT ?", &[600], 0),
+    ];
+    assert_eq!(stats(store, &query).await, expected);
+    let spans = StatsQuery {
+        kind: None,
+        ..query
+    };
+    let all = stats(store, &spans).await;
+    assert_eq!(all.iter().map(|row| row.count).sum::<u64>(), 7);
+    assert!(all.iter().all(|row| !row.interface.is_statement()));
+    let names = store.interfaces(0, NOW, 100).await;
+    let names = names.expect("the store can be read");
+    assert!(!names.is_empty() && names.iter().all(|one| !one.is_statement()));
+}
+
 /// Later parts add what is new, once; the same spans again add nothing.
 pub async fn stats_count_a_request_in_parts_once(store: &dyn Store) {
     let spans: Vec<Span> = (1..=6)

@@ -133,7 +133,10 @@ fn span() -> impl Strategy<Value = Span> {
         select(vec![SpanStatus::Unset, SpanStatus::Ok, SpanStatus::Error]),
     );
     let more = (
-        vec((select(KEYS.to_vec()), value()), 0..3),
+        vec(
+            prop_oneof![4 => (select(KEYS.to_vec()), value()), 1 => statement()],
+            0..3,
+        ),
         proptest::option::of(select(vec!["E", "F"])),
         proptest::bool::ANY,
     );
@@ -181,6 +184,12 @@ const ENDS: &[u64] = &[
 ];
 
 const KEYS: [&str; 3] = ["k", "n", "http.response.status_code"];
+
+fn statement() -> impl Strategy<Value = (&'static str, Attribute)> {
+    let texts = vec!["SELECT 1", "SELECT 2", "-- none", "DELETE FROM t"];
+    let text = select(texts).prop_map(Attribute::from);
+    (select(crate::statement::KEYS.to_vec()), text)
+}
 
 fn value() -> impl Strategy<Value = Attribute> {
     select(vec![
@@ -266,6 +275,7 @@ fn hop_test() -> impl Strategy<Value = HopTest> {
         range(times).prop_map(HopTest::SelfTime),
         (keys(), value_match()).prop_map(|(keys, value)| HopTest::Attribute { keys, value }),
         text(&["E", "it broke"]).prop_map(HopTest::Exception),
+        text(&["SELECT ?", "SELECT 1", "DELETE FROM t", "(other)"]).prop_map(HopTest::Statement),
         select(vec!["get", "Y", "BROKE", "bank", "nowhere"])
             .prop_map(|text| HopTest::Text(text.to_owned())),
         (1..=SPANS).prop_map(|n| HopTest::SpanId(span_id(n))),
@@ -302,7 +312,7 @@ pub struct Answers {
     pub requests: BTreeMap<TraceId, (Summary, Content)>,
     /// The hits of each question, newest first and slowest first, whole and in a window.
     pub hits: Vec<Vec<Summary>>,
-    /// Roll-ups over everything, as one and by hour.
+    /// Roll-ups over everything, as one, by minute and by hour, and of statements.
     pub stats: Vec<Vec<StatRow>>,
     /// Names of everything.
     pub interfaces: Vec<Interface>,
@@ -341,11 +351,18 @@ pub async fn ask(reader: &dyn TraceReader, questions: &[RequestExpr]) -> Answers
         }
     }
     let mut stats = Vec::new();
-    for step in [None, Some(MINUTE), Some(HOUR)] {
+    let statements = Some(SpanKind::Statement);
+    for (step, kind) in [
+        (None, None),
+        (Some(MINUTE), None),
+        (Some(HOUR), None),
+        (Some(HOUR), statements),
+    ] {
         let query = StatsQuery {
             from: NOW - 5 * DAY,
             to: NOW + DAY,
             step,
+            kind,
             ..StatsQuery::default()
         };
         stats.push(reader.stats(&query).await.expect(readable));

@@ -1,11 +1,11 @@
 //! Counts and durations per day of filing, interface and minute.
 
 use crate::rollup::SUM_MAX;
-use crate::summary::{interface, replaced_interface};
+use crate::summary::interfaces;
 use crate::{StatRow, StatsQuery};
 use hoplog_model::times::MINUTE;
 use hoplog_model::{Interface, Sketch, SpanStatus, UnixNanos};
-use hoplog_otlp::{Replaced, SpanRef};
+use hoplog_otlp::SpanRef;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Default)]
@@ -25,28 +25,32 @@ fn minute(start: UnixNanos) -> UnixNanos {
 
 impl RollUps {
     pub(super) fn add(&mut self, day: u64, span: SpanRef<'_>) {
-        let key = (day, interface(span), minute(span.head.start));
-        let rollup = self.0.entry(key).or_default();
-        rollup.count += 1;
-        rollup.errors += u64::from(span.head.status == SpanStatus::Error);
-        rollup.sum += span.head.duration().min(SUM_MAX);
-        rollup.sketch.add(span.head.duration());
+        for interface in interfaces(span) {
+            let key = (day, interface, minute(span.head.start));
+            let rollup = self.0.entry(key).or_default();
+            rollup.count += 1;
+            rollup.errors += u64::from(span.head.status == SpanStatus::Error);
+            rollup.sum += span.head.duration().min(SUM_MAX);
+            rollup.sketch.add(span.head.duration());
+        }
     }
 
     /// Takes out a span that was added and has given way.
-    pub(super) fn remove(&mut self, day: u64, gone: &Replaced) {
-        let key = (day, replaced_interface(gone), minute(gone.head.start));
-        let Some(rollup) = self.0.get_mut(&key) else {
-            return;
-        };
-        rollup.count -= 1;
-        rollup.errors -= u64::from(gone.head.status == SpanStatus::Error);
-        rollup.sum -= gone.head.duration().min(SUM_MAX);
-        rollup
-            .sketch
-            .remove_bucket(Sketch::bucket(gone.head.duration()), 1);
-        if rollup.count == 0 {
-            self.0.remove(&key);
+    pub(super) fn remove(&mut self, day: u64, gone: SpanRef<'_>) {
+        for interface in interfaces(gone) {
+            let key = (day, interface, minute(gone.head.start));
+            let Some(rollup) = self.0.get_mut(&key) else {
+                continue;
+            };
+            rollup.count -= 1;
+            rollup.errors -= u64::from(gone.head.status == SpanStatus::Error);
+            rollup.sum -= gone.head.duration().min(SUM_MAX);
+            rollup
+                .sketch
+                .remove_bucket(Sketch::bucket(gone.head.duration()), 1);
+            if rollup.count == 0 {
+                self.0.remove(&key);
+            }
         }
     }
 

@@ -134,8 +134,9 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Rows with a span that fulfils the condition. `any_span`: any such span will do.
-    pub(super) fn site(&self, expr: &HopExpr, any_span: bool, by_record: bool) -> Verdict {
+    /// Rows with a span that fulfils the condition. `any_span`: any such span will do. `records`: whether
+    /// those of statements answer it or those of span names; none if none of them does.
+    pub(super) fn site(&self, expr: &HopExpr, any_span: bool, records: Option<bool>) -> Verdict {
         let mut verdict = Verdict {
             may: RowSet::new(),
             does: RowSet::new(),
@@ -163,9 +164,12 @@ impl<'a> Facts<'a> {
                     verdict.does = verdict.does.or(&rows);
                 }
             };
-            match self.records.as_ref().filter(|_| by_record) {
-                Some(records) => {
-                    for record in records {
+            match self.records.as_ref().zip(records) {
+                Some((known, of_statements)) => {
+                    let asked = |record: &&KnownRecord<'_>| {
+                        record.interface.is_statement() == of_statements
+                    };
+                    for record in known.iter().filter(asked) {
                         let seen = Seen {
                             row_failed: Some(failed),
                             ..record.seen()

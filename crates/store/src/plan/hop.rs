@@ -83,12 +83,21 @@ impl<'a> Seen<'a> {
                 .interface
                 .map_or(Tri::Perhaps, |known| text.matches(&known.service).into()),
             HopTest::Name(text) => match self.interface {
-                Some(known) if known.name != OTHER => text.matches(&known.name).into(),
+                Some(known) if known.name != OTHER && !known.is_statement() => {
+                    text.matches(&known.name).into()
+                }
                 _ => Tri::Perhaps,
             },
-            HopTest::Kind(kind) => self
-                .interface
-                .map_or(Tri::Perhaps, |known| (known.kind == *kind).into()),
+            HopTest::Kind(kind) => match self.interface {
+                Some(known) if !known.is_statement() => (known.kind == *kind).into(),
+                _ => Tri::Perhaps,
+            },
+            HopTest::Statement(text) => match self.interface {
+                Some(known) if known.is_statement() && known.name != OTHER => {
+                    text.matches(&known.name).into()
+                }
+                _ => Tri::Perhaps,
+            },
             HopTest::Status(status) => self.status(*status),
             HopTest::Duration(range) => self.duration(range),
             HopTest::SelfTime(range) => match self.numbers {
@@ -124,6 +133,20 @@ impl<'a> Seen<'a> {
             () => Tri::Perhaps,
         }
     }
+}
+
+/// Whether only a span with a statement can fulfil the condition.
+pub(super) fn needs_statement(expr: &HopExpr) -> bool {
+    fn without(expr: &HopExpr) -> Tri {
+        match expr {
+            HopExpr::And(all) => all.iter().map(without).min().unwrap_or(Tri::Yes),
+            HopExpr::Or(any) => any.iter().map(without).max().unwrap_or(Tri::No),
+            HopExpr::Not(expr) => without(expr).not(),
+            HopExpr::Is(HopTest::Statement(_)) => Tri::No,
+            HopExpr::Is(_) => Tri::Perhaps,
+        }
+    }
+    without(expr) == Tri::No
 }
 
 /// The one text that a pattern stands for, if it is one.

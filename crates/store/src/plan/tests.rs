@@ -22,8 +22,9 @@ fn row(n: u64, spans: &[Span]) -> Row {
     (summarize(trace(n), &spans), spans)
 }
 
-fn segment(rows: &[Row]) -> (Segment, Names) {
-    let (mut builder, mut names) = (SegmentBuilder::new(), Names::default());
+fn segment(rows: &[Row], counts_statements: bool) -> (Segment, Names) {
+    let mut names = Names::counting_statements(counts_statements);
+    let mut builder = SegmentBuilder::new();
     for (ordinal, (summary, spans)) in (0..).zip(rows) {
         builder.push(&mut names, ordinal, summary, spans);
     }
@@ -66,12 +67,20 @@ struct Asked {
 
 impl Asked {
     fn of(rows: &[Row], forgotten: &str) -> Self {
-        let (segment, names) = segment(rows);
+        Self::counting(rows, forgotten, true)
+    }
+
+    fn counting(rows: &[Row], forgotten: &str, counts_statements: bool) -> Self {
+        let (segment, names) = segment(rows, counts_statements);
         let records = without_names(segment.records.clone(), &names, forgotten);
         let (interfaces, records): (Vec<_>, _) = records.into_iter().unzip();
+        let mut interfaces: Vec<_> = (1..).zip(interfaces).collect();
+        if counts_statements {
+            interfaces.push((0, crate::statement::counted()));
+        }
         Self {
             heads: heads(&segment.heads).unwrap(),
-            interfaces: (1..).zip(interfaces).collect(),
+            interfaces,
             records,
             segment,
         }
@@ -134,10 +143,11 @@ proptest! {
     fn no_row_that_matches_is_missed(
         requests in vec(spans(), 1..8),
         exprs in vec(request_expr(), 12),
-        forgotten in "[xy]",
+        forgotten in "[xya]",
+        counts_statements in prop::bool::weighted(0.8),
     ) {
         let rows: Vec<Row> = (1..).zip(requests).map(|(n, of)| row(n, &of.of(n))).collect();
-        let asked = Asked::of(&rows, &forgotten);
+        let asked = Asked::counting(&rows, &forgotten, counts_statements);
         for expr in exprs {
             let hits = matching(&rows, &expr);
             let [by_heads, by_filters, by_all] = asked.candidates(&expr);

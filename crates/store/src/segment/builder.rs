@@ -1,11 +1,12 @@
 //! Making a segment from the rows of a batch.
 
 use super::heads::Heads;
-use super::scan::{EVENT, NAME, scan};
+use super::scan::{ATTRIBUTE, EVENT, NAME, scan};
 use super::values::Keys;
 use super::{Field, Names, Record, RowSet, Segment};
 use crate::pack::{Attribute, Dictionary, Listener, Packer};
 use crate::rollup::Rollups;
+use crate::statement::Said;
 use hoplog_model::{Sketch, SpanStatus, Summary};
 use hoplog_otlp::{Group, SpanHead, SpanRef, SpanSet, SpanView};
 use rustc_hash::FxHashSet;
@@ -55,8 +56,9 @@ impl SegmentBuilder {
     pub fn push(&mut self, names: &mut Names, ordinal: u16, summary: &Summary, spans: &SpanSet) {
         self.begin(ordinal, summary, spans);
         for span in spans.iter() {
-            let interface = self.add_fields(names, span);
-            self.spans.push(Filed::new(interface, ordinal, span.head));
+            for interface in self.add_fields(names, span) {
+                self.spans.push(Filed::new(interface, ordinal, span.head));
+            }
         }
     }
 
@@ -79,6 +81,7 @@ impl SegmentBuilder {
             keys: &mut self.keys,
             rollups,
             name: &[],
+            statement: None,
             has_events: false,
         };
         if packer.pack_aloud(dictionary, spans, &mut reading, frames) {
@@ -87,9 +90,10 @@ impl SegmentBuilder {
         self.spans.truncate(filed);
         rollups.truncate(counted);
         for span in spans.iter() {
-            let interface = self.add_fields(names, span);
-            self.spans.push(Filed::new(interface, ordinal, span.head));
-            rollups.count(interface, span.head, 1, false);
+            for interface in self.add_fields(names, span) {
+                self.spans.push(Filed::new(interface, ordinal, span.head));
+                rollups.count(interface, span.head, 1, false);
+            }
         }
     }
 
@@ -105,22 +109,31 @@ impl SegmentBuilder {
         }
     }
 
-    /// Counts what a span has; returns the number of its interface.
-    fn add_fields(&mut self, names: &mut Names, span: SpanRef<'_>) -> u32 {
+    /// Counts what a span has; returns the numbers of its interface, and of its statement if it has one.
+    fn add_fields(
+        &mut self,
+        names: &mut Names,
+        span: SpanRef<'_>,
+    ) -> impl Iterator<Item = u32> + use<> {
         self.keys.add_span_id(&span.head.span_id);
         let view = span.view();
-        let scan = scan(span.raw, |field| self.keys.add_field(field));
+        let mut statement = None;
+        let scan = scan(span.raw, |field| {
+            Said::hear(&mut statement, field.payload);
+            self.keys.add_field(field.whole);
+        });
         let (name, has_events) = match scan {
             Some(scan) => (scan.name, scan.has_events),
             None => {
                 self.keys.add_own(view.attributes());
+                statement = None;
                 (view.name_bytes(), true)
             }
         };
         if has_events {
             add_exceptions(&mut self.keys, view);
         }
-        names.number(&span.group.service, span.head.kind, name)
+        names.numbers(&span.group.service, span.head.kind, name, statement)
     }
 
     /// Rows added.
@@ -217,6 +230,7 @@ struct Reading<'b, 'a> {
     rollups: &'b mut Rollups,
     /// Of the span that is being read.
     name: &'a [u8],
+    statement: Option<Said<'a>>,
     has_events: bool,
 }
 
@@ -224,7 +238,7 @@ impl<'a> Reading<'_, 'a> {
     /// Takes a field that is no attribute; false if it is one.
     fn take(&mut self, field: &Field<'a>) -> bool {
         match field.key {
-            super::scan::ATTRIBUTE => return false,
+            ATTRIBUTE => return false,
             NAME => self.name = field.payload,
             EVENT => self.has_events = true,
             _ => {}
@@ -236,16 +250,19 @@ impl<'a> Reading<'_, 'a> {
 impl<'a> Listener<'a> for Reading<'_, 'a> {
     fn known(&mut self, symbol: u16, field: &Field<'a>) {
         if !self.take(field) {
+            Said::hear(&mut self.statement, field.payload);
             self.keys.add_known(symbol, field.whole);
         }
     }
 
     fn keyed(&mut self, symbol: u16, attribute: &Attribute<'a>, field: &Field<'a>) {
+        Said::hear(&mut self.statement, field.payload);
         self.keys.add_keyed(symbol, attribute, field.whole);
     }
 
     fn other(&mut self, field: &Field<'a>) {
         if !self.take(field) {
+            Said::hear(&mut self.statement, field.payload);
             self.keys.add_field(field.whole);
         }
     }
@@ -257,9 +274,12 @@ impl<'a> Listener<'a> for Reading<'_, 'a> {
         }
         let name = std::mem::take(&mut self.name);
         let service = &span.group.service;
-        let interface = self.names.number(service, span.head.kind, name);
-        self.spans
-            .push(Filed::new(interface, self.ordinal, span.head));
-        self.rollups.count(interface, span.head, 1, false);
+        let statement = self.statement.take();
+        let kind = span.head.kind;
+        for interface in self.names.numbers(service, kind, name, statement) {
+            self.spans
+                .push(Filed::new(interface, self.ordinal, span.head));
+            self.rollups.count(interface, span.head, 1, false);
+        }
     }
 }

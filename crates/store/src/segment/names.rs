@@ -1,6 +1,7 @@
 //! Interfaces as small numbers, found with one hash a span.
 
 use super::{NAME_BYTES_MAX, OTHER};
+use crate::statement::Said;
 use hoplog_model::{Interface, SpanKind};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -14,9 +15,87 @@ pub struct Names {
     services: FxHashMap<Arc<str>, u32>,
     /// The service asked for last: a sender's spans come together.
     last: Option<(Arc<str>, u32)>,
+    /// Nothing is filed under statements: of the partition's rows only some would be.
+    without_statements: bool,
+    /// Texts of statements met of late, by hash.
+    said: Vec<Known>,
+}
+
+/// Texts of statements remembered, so that the same text again costs no more than a name does.
+const SAID: usize = 512;
+
+/// Longest text in bytes that is remembered.
+const SAID_BYTES_MAX: usize = 2_048;
+
+/// The text of a statement with its number.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    service: u32,
+    is_summary: bool,
+    text: Vec<u8>,
+    number: Option<u32>,
 }
 
 impl Names {
+    /// As if empty; spans are filed under their statements, too, or not.
+    pub(crate) fn counting_statements(does: bool) -> Self {
+        Self {
+            without_statements: !does,
+            ..Self::default()
+        }
+    }
+
+    /// Whether spans are filed under their statements, too.
+    pub(crate) fn counts_statements(&self) -> bool {
+        !self.without_statements
+    }
+
+    /// The numbers of a span's interface, and of its statement's if it has one.
+    pub(crate) fn numbers(
+        &mut self,
+        service: &Arc<str>,
+        kind: SpanKind,
+        name: &[u8],
+        statement: Option<Said<'_>>,
+    ) -> impl Iterator<Item = u32> + use<> {
+        let own = self.number(service, kind, name);
+        let statement = statement.and_then(|said| self.statement(service, said));
+        std::iter::once(own).chain(statement)
+    }
+
+    /// The number of the statement's interface.
+    fn statement(&mut self, service: &Arc<str>, said: Said<'_>) -> Option<u32> {
+        if self.without_statements {
+            return None;
+        }
+        let number_of = |names: &mut Self| {
+            let fingerprint = said.fingerprint()?;
+            Some(names.number(service, SpanKind::Statement, fingerprint.as_bytes()))
+        };
+        if said.text.len() > SAID_BYTES_MAX {
+            return number_of(self);
+        }
+        let of = self.service(service);
+        let seed = u64::from(of) << 1 | u64::from(said.is_summary());
+        let hash = XxHash3_64::oneshot_with_seed(seed, said.text);
+        let place = usize::try_from(hash % SAID as u64).expect("a few hundred");
+        if let Some(known) = self.said.get(place)
+            && (known.service, known.is_summary) == (of, said.is_summary())
+            && known.text == said.text
+        {
+            return known.number;
+        }
+        let number = number_of(self);
+        if self.said.is_empty() {
+            self.said.resize(SAID, Known::default());
+        }
+        let known = &mut self.said[place];
+        (known.service, known.is_summary, known.number) = (of, said.is_summary(), number);
+        known.text.clear();
+        known.text.extend_from_slice(said.text);
+        number
+    }
+
     /// The number of this interface; `name` as sent, UTF-8 or not. A name that is too long counts as
     /// [`OTHER`].
     pub fn number(&mut self, service: &Arc<str>, kind: SpanKind, name: &[u8]) -> u32 {

@@ -1,10 +1,11 @@
 //! One pass over a span's fields, for the hot path: it finds where name, attributes and events lie
 //! without reading them.
 
+use crate::statement::Said;
 use hoplog_otlp::SpanRef;
 
 pub(super) const NAME: u64 = 5 << 3 | 2;
-pub(super) const ATTRIBUTE: u64 = 9 << 3 | 2;
+pub(crate) const ATTRIBUTE: u64 = 9 << 3 | 2;
 pub(super) const EVENT: u64 = 11 << 3 | 2;
 
 /// What a pass found.
@@ -61,13 +62,13 @@ pub(crate) fn fields<'a>(message: &'a [u8], mut show: impl FnMut(Field<'a>)) -> 
     Some(())
 }
 
-/// Passes over a span and shows each attribute, with its field's key and length. None if there is
+/// Passes over a span and shows each attribute's field. None if there is
 /// something out of the ordinary: then [`hoplog_otlp::SpanView`] knows better.
-pub(super) fn scan<'a>(raw: &'a [u8], mut attribute: impl FnMut(&'a [u8])) -> Option<Scan<'a>> {
+pub(super) fn scan<'a>(raw: &'a [u8], mut attribute: impl FnMut(Field<'a>)) -> Option<Scan<'a>> {
     let mut scan = Scan::default();
     fields(raw, |field| match field.key {
         NAME => scan.name = field.payload,
-        ATTRIBUTE => attribute(field.whole),
+        ATTRIBUTE => attribute(field),
         EVENT => scan.has_events = true,
         _ => {}
     })?;
@@ -97,7 +98,12 @@ fn long_varint(rest: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// The span's name as sent.
-pub(crate) fn name(span: SpanRef<'_>) -> &[u8] {
-    scan(span.raw, |_| {}).map_or_else(|| span.view().name_bytes(), |scan| scan.name)
+/// The span's name as sent, and what it says of its statement.
+pub(crate) fn name_and_statement(span: SpanRef<'_>) -> (&[u8], Option<Said<'_>>) {
+    let mut heard = None;
+    let scan = scan(span.raw, |field| Said::hear(&mut heard, field.payload));
+    match scan {
+        Some(scan) => (scan.name, heard),
+        None => (span.view().name_bytes(), None),
+    }
 }

@@ -241,5 +241,5 @@ fn a_span_out_of_the_ordinary_is_read_by_its_view() {
     assert_eq!(segment.records.len(), 1);
     assert_eq!(names.interfaces()[0].name, "z");
     assert!(segment.filters.iter().any(|filter| filter.key == "k"));
-    assert_eq!(name(odd.get(0).unwrap()), b"z");
+    assert_eq!(name_and_statement(odd.get(0).unwrap()), (&b"z"[..], None));
 }

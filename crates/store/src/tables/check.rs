@@ -68,6 +68,8 @@ pub async fn check(
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<(), StoreError> {
     let interfaces = tables.interfaces().await?;
+    let counted = crate::statement::counted();
+    let counts_statements = interfaces.iter().any(|(_, one)| *one == counted);
     let numbers = interfaces.iter().map(|(id, of)| (of.clone(), *id));
     let check = Check {
         name,
@@ -77,7 +79,7 @@ pub async fn check(
         unpacker: Unpacker::new(),
         interfaces: numbers.collect(),
         rollups: FxHashMap::default(),
-        names: Names::default(),
+        names: Names::counting_statements(counts_statements),
         found: Found::default(),
     };
     check.run(tables, progress).await
@@ -143,7 +145,8 @@ impl Check<'_> {
         for row in found {
             match row.and_then(|row| self.open(row)) {
                 Ok(row) => {
-                    let wrong = row.compare(head, &heads, bin, &self.interfaces);
+                    let names = (&self.interfaces, self.names.counts_statements());
+                    let wrong = row.compare(head, &heads, bin, names);
                     self.count(&row);
                     rollups.add(&mut self.names, &row.request.spans, false);
                     wrong

@@ -2,12 +2,15 @@
 
 use super::bits;
 use crate::segment::{Names as Met, OTHER};
+use crate::statement;
 use hoplog_model::Interface;
 use rustc_hash::{FxHashMap, FxHashSet};
 use twox_hash::XxHash3_64;
 
 /// Interfaces of a partition; beyond, a name is filed under [`OTHER`] of its service and kind.
 pub const INTERFACES_MAX: usize = 20_000;
+/// How many of these may be statements: senders who put values into them must not take the names of the rest.
+const STATEMENTS_MAX: usize = 10_000;
 /// Attribute keys of a partition that are remembered for suggestions.
 pub const KEYS_MAX: usize = 20_000;
 
@@ -16,6 +19,9 @@ pub const KEYS_MAX: usize = 20_000;
 pub struct Names {
     interfaces: FxHashMap<Interface, i64>,
     interfaces_max: usize,
+    /// How many of them are statements.
+    statements: usize,
+    statements_max: usize,
     /// The least number of an interface of each service.
     services: FxHashMap<String, i64>,
     keys: FxHashSet<String>,
@@ -35,23 +41,36 @@ pub struct Fresh {
 }
 
 impl Names {
-    /// Those a partition holds; interfaces by number.
+    /// Those a partition holds; interfaces by number. Statements are counted from its first row on, or not
+    /// at all: [`statement::counted`] says which.
     pub fn new(
         interfaces: impl IntoIterator<Item = (i64, Interface)>,
         keys: impl IntoIterator<Item = String>,
     ) -> Self {
-        let mut services = FxHashMap::default();
+        let (mut services, mut statements) = (FxHashMap::default(), 0);
         let mut note = |(id, interface): (i64, Interface)| {
             services.entry(interface.service.clone()).or_insert(id);
+            statements += usize::from(interface.is_statement());
             (interface, id)
         };
-        Self {
-            interfaces: interfaces.into_iter().map(&mut note).collect(),
+        let interfaces: FxHashMap<Interface, i64> = interfaces.into_iter().map(&mut note).collect();
+        let is_new = interfaces.is_empty();
+        let met =
+            Met::counting_statements(is_new || interfaces.contains_key(&statement::counted()));
+        let mut names = Self {
+            interfaces,
             interfaces_max: INTERFACES_MAX,
+            statements,
+            statements_max: STATEMENTS_MAX,
             services,
             keys: keys.into_iter().collect(),
+            met,
             ..Self::default()
+        };
+        if is_new {
+            names.interface(&statement::counted());
         }
+        names
     }
 
     /// How many interfaces have a number.
@@ -73,7 +92,7 @@ impl Names {
     /// Forgets what was met, if it has become much.
     pub(super) fn bound(&mut self) {
         if self.met.interfaces().len() > 2 * self.interfaces_max {
-            self.met = Met::default();
+            self.met = Met::counting_statements(self.met.counts_statements());
             self.places.clear();
         }
     }
@@ -83,7 +102,9 @@ impl Names {
         if let Some(id) = self.interfaces.get(interface) {
             return *id;
         }
-        if self.interfaces.len() >= self.interfaces_max && interface.name != OTHER {
+        let is_full = self.interfaces.len() >= self.interfaces_max
+            || (interface.is_statement() && self.statements >= self.statements_max);
+        if is_full && interface.name != OTHER {
             return self.interface(&Interface {
                 name: OTHER.to_owned(),
                 ..interface.clone()
@@ -93,6 +114,7 @@ impl Names {
         self.interfaces.insert(interface.clone(), id);
         self.services.entry(interface.service.clone()).or_insert(id);
         self.fresh.interfaces.push((id, interface.clone()));
+        self.statements += usize::from(interface.is_statement());
         id
     }
 
@@ -136,23 +158,58 @@ mod tests {
     #[test]
     fn beyond_the_cap_a_name_counts_as_other() {
         let mut names = Names {
-            interfaces_max: 2,
+            interfaces_max: 3,
             ..Names::new([], [])
         };
         assert_eq!(
             [names.interface(&named("a")), names.interface(&named("b"))],
-            [1, 2]
+            [2, 3]
         );
         assert_eq!(
             [names.interface(&named("c")), names.interface(&named("d"))],
-            [3, 3]
+            [4, 4]
         );
-        assert_eq!(names.interface(&named("a")), 1);
+        assert_eq!(names.interface(&named("a")), 2);
         assert_eq!(
             (names.service("shop"), names.service("bank")),
-            (Some(1), None)
+            (Some(2), None)
         );
-        assert_eq!(names.fresh.interfaces.last(), Some(&(3, named(OTHER))));
+        assert_eq!(names.fresh.interfaces.last(), Some(&(4, named(OTHER))));
+    }
+
+    #[test]
+    fn statements_beyond_their_cap_leave_room_for_names() {
+        let mut names = Names {
+            statements_max: 2,
+            ..Names::new([], [])
+        };
+        let statement = |name| Interface {
+            kind: SpanKind::Statement,
+            ..named(name)
+        };
+        // The first stands for none: it says that statements are counted.
+        assert_eq!(names.interfaces[&statement::counted()], 1);
+        let all =
+            ["SELECT a", "SELECT b", "SELECT c"].map(|name| names.interface(&statement(name)));
+        assert_eq!(all, [2, 3, 3]);
+        assert_eq!(names.fresh.interfaces[2], (3, statement(OTHER)));
+        assert_eq!(names.interface(&named("a")), 4);
+    }
+
+    #[test]
+    fn a_partition_that_was_begun_without_statements_stays_without() {
+        assert!(Names::new([], []).met.counts_statements());
+        assert!(
+            Names::new([(1, statement::counted())], [])
+                .met
+                .counts_statements()
+        );
+        let mut old = Names::new([(1, named("a"))], []);
+        assert!(!old.met.counts_statements());
+        old.met = Met::counting_statements(false);
+        old.interfaces_max = 0;
+        old.bound();
+        assert!(!old.met.counts_statements());
     }
 
     #[test]

@@ -232,7 +232,8 @@ pub(crate) fn kind_text(kind: SpanKind, t: &'static Messages) -> &'static str {
         SpanKind::Client => t.kind_client,
         SpanKind::Producer => t.kind_producer,
         SpanKind::Consumer => t.kind_consumer,
-        SpanKind::Internal => t.kind_internal,
+        // The last is of no span: no address names it, and no list of interfaces.
+        SpanKind::Internal | SpanKind::Statement => t.kind_internal,
     }
 }
 

@@ -257,7 +257,7 @@ fn repeats_are_in_a_row_and_equal_in_target_and_statement() {
     let literal = statement(6, 0, "SELECT 7 WHERE id = #", "db");
     assert_eq!(repeats(literal), found(6, "SELECT ? WHERE id = ?"));
     let equal = statement(6, 0, "SELECT 7 WHERE id = $1", "db");
-    assert_eq!(repeats(equal), found(6, "SELECT 7 WHERE id = $1"));
+    assert_eq!(repeats(equal), found(6, "SELECT ? WHERE id = ?"));
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn short_hop(expr: &HopExpr) -> String {
             HopTest::Attribute { keys, value } => {
                 format!("[{}] {}", keys.join(","), short_value(value))
             }
+            HopTest::Statement(m) => format!("statement {}", short_text(m)),
             HopTest::Exception(m) => format!("exception {}", short_text(m)),
             HopTest::Text(text) => format!("text {text:?}"),
             HopTest::SpanId(id) => format!("span {id}"),

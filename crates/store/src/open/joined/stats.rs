@@ -5,7 +5,7 @@ use crate::rollup::SUM_MAX;
 use crate::{StatRow, StatsQuery, StoreError, summary};
 use hoplog_model::times::MINUTE;
 use hoplog_model::{Interface, Sketch, SpanStatus, UnixNanos};
-use hoplog_otlp::{Replaced, SpanRef};
+use hoplog_otlp::SpanRef;
 use std::collections::BTreeMap;
 
 impl Joined {
@@ -35,7 +35,10 @@ impl Joined {
                 None => open.spans.iter().for_each(|span| table.add(span)),
                 Some(row) => {
                     let (joined, absorbed) = join(row, &open);
-                    absorbed.replaced.iter().for_each(|gone| table.remove(gone));
+                    absorbed
+                        .replaced
+                        .iter()
+                        .for_each(|gone| table.remove(gone.span()));
                     let replaced = absorbed.replaced.iter().map(|gone| gone.index);
                     let new = absorbed.added.iter().copied().chain(replaced);
                     new.filter_map(|index| joined.spans.get(index))
@@ -70,8 +73,14 @@ impl<'a> Table<'a> {
     }
 
     /// Takes out a span that the store has counted and that gave way to an open one.
-    fn remove(&mut self, gone: &Replaced) {
-        let (head, interface) = (gone.head, summary::replaced_interface(gone));
+    fn remove(&mut self, gone: SpanRef<'_>) {
+        for interface in summary::interfaces(gone) {
+            self.remove_from(interface, gone);
+        }
+    }
+
+    fn remove_from(&mut self, interface: Interface, gone: SpanRef<'_>) {
+        let head = gone.head;
         let Some(key) = self.key(interface, head.start) else {
             return;
         };
@@ -90,7 +99,13 @@ impl<'a> Table<'a> {
     }
 
     fn add(&mut self, span: SpanRef<'_>) {
-        let key = self.key(summary::interface(span), span.head.start);
+        for interface in summary::interfaces(span) {
+            self.add_to(interface, span);
+        }
+    }
+
+    fn add_to(&mut self, interface: Interface, span: SpanRef<'_>) {
+        let key = self.key(interface, span.head.start);
         let Some((interface, at)) = key else { return };
         let row = self
             .rows

@@ -9,8 +9,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const KEYS: [&str; 6] = [
+const KEYS: [&str; 8] = [
     "k",
+    "db.query.summary",
+    "db.query.text",
     "n",
     "http.response.status_code",
     "exception.type",
@@ -169,6 +171,8 @@ fn hop_test() -> impl Strategy<Value = HopTest> {
         1 => range(12).prop_map(HopTest::SelfTime),
         3 => (keys(), value()).prop_map(|(keys, value)| HopTest::Attribute { keys, value }),
         1 => text().prop_map(HopTest::Exception),
+        2 => text().prop_map(HopTest::Statement),
+        1 => Just(HopTest::Statement(TextMatch::Is("?".to_owned()))),
         1 => select(TEXTS.to_vec()).prop_map(|text| HopTest::Text(text.to_owned())),
         1 => (1..100_u64).prop_map(|n| HopTest::SpanId(span_id(n))),
     ]

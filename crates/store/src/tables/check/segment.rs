@@ -125,7 +125,7 @@ impl CheckedRow {
         head: &SegmentLine,
         heads: &Heads,
         bin: &Bin,
-        interfaces: &FxHashMap<Interface, i64>,
+        (interfaces, counts_statements): (&FxHashMap<Interface, i64>, bool),
     ) -> Vec<String> {
         let row = self.packed.row;
         let mut wrong = Vec::new();
@@ -142,9 +142,12 @@ impl CheckedRow {
                 head.segment, row.0
             ));
         }
-        let names: FxHashSet<Interface> =
-            self.request.spans.iter().map(summary::interface).collect();
-        for interface in names {
+        let spans = self.request.spans.iter();
+        let names: FxHashSet<Interface> = spans.flat_map(summary::interfaces).collect();
+        let filed = names
+            .into_iter()
+            .filter(|one| counts_statements || !one.is_statement());
+        for interface in filed {
             let is_named = number(&interface).is_some_and(|number| bin.names(number, row));
             if !is_named {
                 let Interface {

@@ -108,6 +108,9 @@ impl State {
     }
 
     fn add(&mut self, number: i64, segment: Segment, names: &Names) {
+        if self.interfaces.is_empty() {
+            self.interfaces.push((1, crate::statement::counted()));
+        }
         self.segments.push(SegmentLine {
             segment: number,
             min_start: segment.min_start,
