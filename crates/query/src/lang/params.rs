@@ -47,7 +47,7 @@ pub struct Reading {
     pub hints: Vec<Issue>,
 }
 
-/// Reads a query with its parameters: [`extract_time_and_sort`], then [`parse`]. Columns and fixes are
+/// Reads a query with its parameters: [`extract_time_and_sort`], then [`super::parse`] what is left. Columns and fixes are
 /// those of the whole text.
 pub fn read(text: &str, now: UnixNanos, known: &Known) -> Reading {
     let words = extract_time_and_sort(text, now);

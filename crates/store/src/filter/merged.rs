@@ -69,7 +69,7 @@ pub struct Merged {
     pub key: i64,
     /// Which segments have the key: [`Head::read`].
     pub head: Vec<u8>,
-    /// A value's [`slice`] is its hash without so many bits.
+    /// A value's [`slice()`] is its hash without so many bits.
     pub shift: u32,
     /// By number, ascending; an empty one is left out.
     pub slices: Vec<(i64, Vec<u8>)>,
