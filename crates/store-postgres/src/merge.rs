@@ -7,7 +7,7 @@ use crate::shared::Shared;
 use crate::sql::{self, Args};
 use crate::tables::PartitionTables;
 use hoplog_store::StoreError;
-use hoplog_store::filter::merged::{Merged, segments_of};
+use hoplog_store::filter::merged::{Merged, is_due, segments_of};
 use hoplog_store::tables::read_group;
 use sqlx::{Connection as _, PgConnection, PgTransaction};
 
@@ -31,8 +31,8 @@ impl Shared {
 
     async fn merge_next(&self, connection: &mut PgConnection) -> Result<bool, StoreError> {
         let partitions = self.partitions(connection).await?;
-        let is_due = |one: &&Partition| segments_of(one.merged.end).end <= one.newest + 1;
-        let Some(partition) = partitions.iter().rev().find(is_due) else {
+        let has_due = |one: &&Partition| is_due(one.merged.end, one.newest);
+        let Some(partition) = partitions.iter().rev().find(has_due) else {
             return Ok(false);
         };
         let group = partition.merged.end;

@@ -7,7 +7,7 @@ use crate::sql::{self, Args, Bulk};
 use crate::store::SqliteStore;
 use crate::tables::PartitionTables;
 use hoplog_store::StoreError;
-use hoplog_store::filter::merged::{Merged, segments_of};
+use hoplog_store::filter::merged::{Merged, is_due, segments_of};
 use hoplog_store::tables::read_group;
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ impl SqliteStore {
         for partition in self.shared.partitions().iter().rev() {
             let merged = partition.merged();
             // What is complete does not change any more, so that only writing it needs the writer.
-            if segments_of(merged.end).end <= partition.figures().newest + 1 {
+            if is_due(merged.end, partition.figures().newest) {
                 self.merge_group(partition, merged).await?;
                 return Ok(true);
             }

@@ -32,6 +32,12 @@ pub fn segments_of(group: i64) -> std::ops::Range<i64> {
     group << SEGMENT_BITS..(group + 1) << SEGMENT_BITS
 }
 
+/// Whether a group is to be merged in a partition whose newest segment is this one: when the next one is complete, too. What
+/// merging frees is taken by what is written then, so that files of few groups do not hold more than they need.
+pub fn is_due(group: i64, newest: i64) -> bool {
+    segments_of(group + 1).end <= newest + 1
+}
+
 /// Those of these segments whose groups are among the merged ones, and the groups.
 pub fn known(segments: &[i64], merged: &std::ops::Range<i64>) -> (Vec<i64>, Vec<i64>) {
     let is_known = |segment: &i64| merged.contains(&group_of(*segment));
