@@ -47,6 +47,9 @@ pub struct Options {
     /// Seed of the corpus.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Leaves the data folder of each run where it is and says where, to look into it afterwards.
+    #[arg(long)]
+    keep: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -116,7 +119,13 @@ const DATABASE_SIZE: &str = "SELECT sum(pg_total_relation_size(oid)) FROM pg_cla
 type Line = (String, &'static str, f64);
 
 async fn one_run(options: &Options) -> Result<Vec<Line>> {
-    let folder = tempfile::Builder::new().prefix("hoplog-bench-").tempdir()?;
+    let folder = tempfile::Builder::new()
+        .prefix("hoplog-bench-")
+        .disable_cleanup(options.keep)
+        .tempdir()?;
+    if options.keep {
+        println!("kept: {}", folder.path().display());
+    }
     let data = folder.path().join("data");
     let postgres = match options.database {
         DatabaseOption::Sqlite => None,

@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::lifecycle::asked_to_stop;
 use anyhow::{Context, Result};
 use hoplog_model::Clock;
-use hoplog_store::Maintenance;
+use hoplog_store::{Maintenance, StoreError};
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,15 +84,17 @@ pub(crate) async fn upkeep(
             Ok(false) => {}
             Err(why) => warn!(%why, "no dictionary could be trained; trying again"),
         }
-        while !stop.is_cancelled() {
-            match store.merge().await {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(why) => {
-                    warn!(%why, "search filters could not be merged; trying again");
-                    break;
-                }
-            }
-        }
+        let failed = "search filters could not be merged";
+        while !stop.is_cancelled() && is_more(store.merge().await, failed) {}
+        let failed = "free space could not be given back";
+        while !stop.is_cancelled() && is_more(store.give_back().await, failed) {}
     }
+}
+
+/// Whether a step of upkeep has left more to do. One that failed is tried again with the next upkeep.
+fn is_more(step: Result<bool, StoreError>, failed: &str) -> bool {
+    step.unwrap_or_else(|why| {
+        warn!(%why, "{failed}; trying again");
+        false
+    })
 }

@@ -22,6 +22,7 @@ mod source;
 mod sql;
 mod store;
 mod tables;
+mod vacuum;
 mod writer;
 
 pub use config::Config;

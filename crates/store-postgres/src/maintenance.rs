@@ -70,6 +70,15 @@ impl Maintenance for PostgresStore {
         done.await.map_err(|why| error::task(&why))?
     }
 
+    async fn give_back(&self) -> Result<bool, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let runtime = &self.shared.runtime;
+        let done = runtime.spawn(async move { shared.vacuum().await });
+        done.await.map_err(|why| error::task(&why))??;
+        // All at once: where old answers are still being read, more calls would free nothing more.
+        Ok(false)
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         self.close_all().await
     }

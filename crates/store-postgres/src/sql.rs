@@ -131,6 +131,7 @@ statements! {
     READ_GOING: "read_going" => [];
     FORGET_PARTITION: "forget_partition" => ["partitions_pkey"];
     READ_SIZES: "read_sizes" => [];
+    READ_DEAD: "read_dead" => [];
     READ_TOTALS: "read_totals" => ["dropped_pkey"];
     READ_NEWEST_ROWS: "read_newest_rows" => ["requests_X_row_id_idx"];
     READ_LINES: "read_lines" => ["requests_X_row_id_idx"];

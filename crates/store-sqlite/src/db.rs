@@ -7,7 +7,8 @@ use crate::error;
 use crate::sql::{Args, Bulk, Statement};
 use hoplog_store::StoreError;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteRow, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteRow,
+    SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection as _, Decode, Row, Sqlite, SqliteConnection, Type};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ use std::time::Duration;
 pub(crate) const PAGE_BYTES: u32 = 8_192;
 /// Bytes to which a log file is cut when it starts over.
 const LOG_BYTES: i64 = 64 << 20;
+/// Shortens a file by so many pages: a megabyte, for which others wait a few milliseconds.
+const GIVE_BACK: &str = "PRAGMA incremental_vacuum(128)";
 /// The least version without the bug of <https://sqlite.org/wal.html#walresetbug>.
 const SQLITE_LEAST: [u32; 3] = [3, 51, 3];
 
@@ -92,6 +95,8 @@ fn options(path: &Path, purpose: Use) -> SqliteConnectOptions {
             // Nobody else writes; only emptying the log waits, for readers.
             .busy_timeout(Duration::from_secs(1))
             .page_size(PAGE_BYTES)
+            // A new file can be shortened; one from before hoplog asked for this cannot.
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .pragma("journal_size_limit", LOG_BYTES.to_string())
@@ -211,6 +216,26 @@ impl Connection {
             .await;
         let row = row.map_err(|why| error::database(&self.file, "wal_checkpoint", &why))?;
         Ok(column::<i64>(&row, 0)? == 0)
+    }
+
+    /// Pages that hold nothing and can be given back; 0 for a file that cannot be shortened.
+    pub(crate) async fn free_pages(&mut self) -> Result<u64, StoreError> {
+        const INCREMENTAL: i64 = 2;
+        if self.pragma("PRAGMA auto_vacuum").await? != INCREMENTAL {
+            return Ok(0);
+        }
+        let free = self.pragma("PRAGMA freelist_count").await?;
+        Ok(free.cast_unsigned())
+    }
+
+    /// Moves pages from the end of the file into free ones, in a transaction of its own, and shortens the file.
+    pub(crate) async fn give_back(&mut self) -> Result<(), StoreError> {
+        self.raw(GIVE_BACK).await
+    }
+
+    async fn pragma(&mut self, text: &'static str) -> Result<i64, StoreError> {
+        let value = sqlx::query_scalar(text).fetch_one(&mut self.inner).await;
+        value.map_err(|why| error::database(&self.file, text, &why))
     }
 
     /// Brings the schema up to date: applies the steps that `PRAGMA user_version` does not count

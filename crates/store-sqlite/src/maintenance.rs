@@ -87,6 +87,15 @@ impl Maintenance for SqliteStore {
         self.repack_step().await
     }
 
+    async fn give_back(&self) -> Result<bool, StoreError> {
+        let partitions = self.shared.partitions();
+        let Some(partition) = partitions.iter().find(|one| one.has_free_pages()) else {
+            return Ok(false);
+        };
+        self.writer().await?.give_back(partition).await?;
+        Ok(true)
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         self.close_all().await
     }

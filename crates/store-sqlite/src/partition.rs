@@ -12,9 +12,12 @@ use rustc_hash::FxHashMap;
 use sqlx::sqlite::SqliteRow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::RwLock;
+
+/// Free pages below this many are left to what is written next.
+const FREE_PAGES_LEAST: u64 = 64;
 
 /// A file and what is kept in memory of it.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub(crate) struct Partition {
     pub(crate) answering: RwLock<()>,
     /// Groups whose filters are merged.
     merged: Mutex<Range<i64>>,
+    /// Pages of the file that hold nothing, when it was last looked.
+    free_pages: AtomicU64,
     dropped: AtomicBool,
 }
 
@@ -99,6 +104,7 @@ impl Partition {
             pending: Mutex::default(),
             answering: RwLock::default(),
             merged: Mutex::default(),
+            free_pages: AtomicU64::new(0),
             dropped: AtomicBool::new(false),
         }
     }
@@ -120,7 +126,22 @@ impl Partition {
         *self.pending() = pending;
         let merged = connection.one(&sql::READ_MERGING, Args::new()).await?;
         self.set_merged(column(&merged, 0)?..column(&merged, 1)?);
+        self.look_for_free_pages(connection).await
+    }
+
+    /// Reads how many pages of the file hold nothing.
+    pub(crate) async fn look_for_free_pages(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<(), StoreError> {
+        let free = connection.free_pages().await?;
+        self.free_pages.store(free, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether so much of the file is free that it is worth shortening it.
+    pub(crate) fn has_free_pages(&self) -> bool {
+        self.free_pages.load(Ordering::Relaxed) >= FREE_PAGES_LEAST
     }
 
     /// Groups whose filters are merged; more may be by the time they are read.

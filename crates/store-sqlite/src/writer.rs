@@ -228,6 +228,20 @@ impl Writer {
         Ok(())
     }
 
+    /// Shortens the file of a partition a little.
+    pub(crate) async fn give_back(&mut self, partition: &Arc<Partition>) -> Result<(), StoreError> {
+        if partition.is_dropped() {
+            return Ok(());
+        }
+        let mut file = self.take_file(partition).await?;
+        file.give_back().await?;
+        if self.unsynced.iter().all(|one| one.name != partition.name) {
+            self.unsynced.push(Arc::clone(partition));
+        }
+        self.keep_file(file).await;
+        Ok(())
+    }
+
     /// Puts a dictionary into the partition it was trained on.
     pub(crate) async fn add_dictionary(
         &mut self,

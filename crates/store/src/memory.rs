@@ -331,6 +331,10 @@ impl Maintenance for MemoryStore {
         Ok(Step::default())
     }
 
+    async fn give_back(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     async fn close(&self) -> Result<(), StoreError> {
         Ok(())
     }

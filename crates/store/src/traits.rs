@@ -170,6 +170,10 @@ pub trait Maintenance: Debug + Send + Sync {
     /// in between: what it may take of a processor, the caller knows.
     async fn repack(&self) -> Result<Step, StoreError>;
 
+    /// Gives back what merging and packing anew have freed, to the disk or to what is written next; a step that
+    /// lets others in soon. MUST change no answer. True if there is more to give back.
+    async fn give_back(&self) -> Result<bool, StoreError>;
+
     /// Closes everything; later calls fail. A store that is dropped without this loses nothing.
     async fn close(&self) -> Result<(), StoreError>;
 

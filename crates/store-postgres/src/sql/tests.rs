@@ -17,7 +17,7 @@ pub(super) type Plans = BTreeMap<&'static str, Value>;
 /// Tables that stay small: a line for each partition, collector or dictionary.
 const SMALL: [&str; 4] = ["partitions", "collectors", "dictionaries", "dropped"];
 /// System tables that tell sizes.
-const SYSTEM: [&str; 1] = ["read_sizes"];
+const SYSTEM: [&str; 2] = ["read_sizes", "read_dead"];
 /// Those that read an index from one end, as far as their limit goes.
 const FROM_THE_END: [&str; 2] = ["read_keys", "read_minute_bounds"];
 

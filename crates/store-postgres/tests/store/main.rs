@@ -9,3 +9,4 @@ mod cancelled;
 mod conformance;
 mod repacking;
 mod upgrade;
+mod vacuum;

@@ -185,6 +185,16 @@ impl PartitionFile {
         connection.execute(&sql::UPDATE_MERGING, args).await?;
         connection.commit().await?;
         self.partition.set_merged(merged);
+        self.partition.look_for_free_pages(connection).await?;
+        self.bound_log().await
+    }
+
+    /// Shortens the file a little, see [`Connection::give_back`].
+    pub(super) async fn give_back(&mut self) -> Result<(), StoreError> {
+        self.connection.give_back().await?;
+        self.partition
+            .look_for_free_pages(&mut self.connection)
+            .await?;
         self.bound_log().await
     }
 

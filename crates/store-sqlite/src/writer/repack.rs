@@ -74,6 +74,9 @@ impl PartitionFile {
         self.connection.commit().await?;
         if !done.is_empty() {
             self.dictionaries.insert(dictionary.id());
+            self.partition
+                .look_for_free_pages(&mut self.connection)
+                .await?;
         }
         let mut figures = self.partition.figures();
         figures.packed_bytes = figures.packed_bytes.saturating_sub(saved);

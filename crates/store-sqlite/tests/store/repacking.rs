@@ -42,6 +42,20 @@ async fn it_goes_on_after_a_kill_and_leaves_room() {
     let pages = number(&partition(left.path()), "PRAGMA page_count").await;
     let free = number(&partition(left.path()), "PRAGMA freelist_count").await;
     assert!(free * 20 > pages, "{free} of {pages} pages are free");
+    // Or for the disk.
+    let again = open(left.path()).await;
+    let mut steps = 0;
+    while again.give_back().await.unwrap() {
+        steps += 1;
+    }
+    assert!(steps > 0);
+    assert_eq!(content(&read(&again, trace(77)).await.spans), before);
+    assert_eq!(check(&again).await.differences, []);
+    again.close().await.unwrap();
+    let shorter = number(&partition(left.path()), "PRAGMA page_count").await;
+    let free_now = number(&partition(left.path()), "PRAGMA freelist_count").await;
+    assert!(free_now < 64, "{free_now} pages are free");
+    assert!(shorter <= pages - free + free_now, "{shorter} of {pages}");
 }
 
 #[tokio::test]

@@ -125,6 +125,9 @@ pub async fn merging_changes_no_answer(store: &dyn Store) {
     // The memory store has none to merge; segments may be numbered from 0 or 1.
     assert!([0, 3].contains(&merged), "{merged} groups");
     assert_sound(store).await;
+    while store.give_back().await.expect("space can be given back") {}
+    ask(store).await;
+    assert_sound(store).await;
     let later = Span::child(1_000, 300)
         .at(NOW + 300_001, 1)
         .with("order", "o-later");
