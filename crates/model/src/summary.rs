@@ -181,9 +181,11 @@ impl Flags {
     pub const CONFLICT: Self = Self(1 << 5);
     /// A span names a parent that was not received.
     pub const ORPHANS: Self = Self(1 << 6);
+    /// Kept by hand, whatever its age. In no row: an answer adds it.
+    pub const KEPT: Self = Self(1 << 7);
 
     /// Each flag with its name in answers.
-    pub const NAMES: [(Self, &'static str); 7] = [
+    pub const NAMES: [(Self, &'static str); 8] = [
         (Self::NO_ROOT, "no_root"),
         (Self::CLAMPED_TIME, "clamped_time"),
         (Self::CAPPED, "capped"),
@@ -191,6 +193,7 @@ impl Flags {
         (Self::OPEN, "open"),
         (Self::CONFLICT, "conflict"),
         (Self::ORPHANS, "orphans"),
+        (Self::KEPT, "kept"),
     ];
 
     /// Whether every bit of `other` is set.

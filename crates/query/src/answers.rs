@@ -2,6 +2,7 @@
 
 mod cursor;
 mod figures;
+mod kept;
 mod known;
 mod pipeline;
 mod plan_change;
@@ -27,8 +28,8 @@ use crate::lang::find_id;
 use hoplog_model::times::{DAY, HOUR};
 use hoplog_model::{Clock, TraceId, UnixNanos};
 use hoplog_store::{
-    Bounds, HopExpr, HopTest, Maintenance, RequestExpr, Search, Sort, StoreHealth, StoredRequest,
-    TraceReader,
+    Bounds, HopExpr, HopTest, Maintenance, Pins, RequestExpr, Search, Sort, StoreHealth,
+    StoredRequest, TraceReader,
 };
 use known::KnownCache;
 use std::sync::Arc;
@@ -42,22 +43,25 @@ const DEFAULT_WINDOW: u64 = HOUR;
 pub struct Answers {
     reader: Arc<dyn TraceReader>,
     maintenance: Arc<dyn Maintenance>,
+    pins: Arc<dyn Pins>,
     pipeline: Arc<dyn Pipeline>,
     clock: Arc<dyn Clock>,
     known: Arc<KnownCache>,
 }
 
 impl Answers {
-    /// Answers from `reader` (which should join the open requests), `maintenance` and `pipeline`.
+    /// Answers from `reader` (which should join the open requests), `maintenance` and `pipeline`. What is kept by
+    /// hand goes to `pins`.
     pub fn new(
         reader: Arc<dyn TraceReader>,
-        maintenance: Arc<dyn Maintenance>,
+        (maintenance, pins): (Arc<dyn Maintenance>, Arc<dyn Pins>),
         pipeline: Arc<dyn Pipeline>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             reader,
             maintenance,
+            pins,
             pipeline,
             clock,
             known: Arc::default(),
@@ -92,7 +96,12 @@ impl Answers {
 
     /// A request with all its spans; none if there is none of that id.
     pub async fn request(&self, trace_id: &TraceId) -> Result<Option<StoredRequest>, QueryError> {
-        Ok(self.reader.get(trace_id).await?)
+        let mut found = self.reader.get(trace_id).await?;
+        if let Some(request) = &mut found {
+            self.mark_kept(std::slice::from_mut(&mut request.summary))
+                .await?;
+        }
+        Ok(found)
     }
 
     /// The request that a pasted text points at: by a trace id, a `traceparent`, a URL or log line

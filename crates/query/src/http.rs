@@ -12,7 +12,7 @@ use crate::{ErrorCode, QueryError};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{OriginalUri, Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use axum::{Json, Router};
 use hoplog_model::TraceId;
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -30,6 +30,7 @@ pub fn http_routes(answers: Arc<Answers>) -> Router {
         .route("/v1/requests", get(search))
         .route("/v1/requests/{trace_id}", get(request))
         .route("/v1/requests/{trace_id}/otlp", get(spans))
+        .route("/v1/requests/{trace_id}/keep", put(keep).delete(let_go))
         .route("/v1/services", get(services))
         .route("/v1/services/{service}/interfaces", get(interfaces))
         .route("/v1/latency", get(latency))
@@ -62,7 +63,12 @@ async fn no_such_path(OriginalUri(uri): OriginalUri) -> Problem {
 }
 
 async fn no_such_method(method: http::Method, OriginalUri(uri): OriginalUri) -> Problem {
-    let what = format!("{} takes GET, not {method}", uri.path());
+    let takes = if uri.path().ends_with("/keep") {
+        "PUT and DELETE"
+    } else {
+        "GET"
+    };
+    let what = format!("{} takes {takes}, not {method}", uri.path());
     Problem::of_status(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", what)
 }
 
@@ -146,6 +152,21 @@ async fn spans(
     }
     let headers = [(header::CONTENT_TYPE, media_type), (header::VARY, "accept")];
     Ok((headers, bytes).into_response())
+}
+
+async fn keep(State(answers): State<Arc<Answers>>, path: PathPart<String>, uri: Uri) -> Answer {
+    set_kept(&answers, path, &uri, true).await
+}
+
+async fn let_go(State(answers): State<Arc<Answers>>, path: PathPart<String>, uri: Uri) -> Answer {
+    set_kept(&answers, path, &uri, false).await
+}
+
+async fn set_kept(answers: &Answers, path: PathPart<String>, uri: &Uri, is_kept: bool) -> Answer {
+    Params::read(uri, &[])?;
+    let trace_id = trace_id(path)?;
+    let changed = answers.keep(trace_id, is_kept).await?;
+    Ok(Json(shapes::kept(trace_id, is_kept, changed)).into_response())
 }
 
 async fn services(State(answers): State<Arc<Answers>>, uri: Uri) -> Answer {

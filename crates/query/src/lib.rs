@@ -23,5 +23,6 @@ pub mod proto;
 pub use answers::Answers;
 pub use error::{ErrorCode, QueryError};
 pub use grpc::grpc_routes;
+pub use hoplog_store::retention;
 pub use hoplog_store::{Cost, DictionaryHealth, PartitionHealth, Sort, StoreHealth, StoredRequest};
 pub use http::http_routes;

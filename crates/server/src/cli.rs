@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Search(SearchArgs),
     /// Print one request of a running hoplog.
     Get(GetArgs),
+    /// Keep one request of a running hoplog whatever its age, or with --off no longer.
+    Keep(KeepArgs),
     /// Verify a stopped data folder, or with --database what the database holds; prints one JSON object, fails on any
     /// difference.
     Check,
@@ -144,6 +146,19 @@ pub(crate) struct GetArgs {
     pub(crate) server: Server,
 }
 
+/// A request to keep.
+#[derive(Debug, Args)]
+pub(crate) struct KeepArgs {
+    /// Its trace id, 32 hex digits.
+    pub(crate) trace_id: String,
+    /// Leave it to its age again.
+    #[arg(long)]
+    pub(crate) off: bool,
+    /// Which hoplog to ask.
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
 /// Stands before a query word that begins with `-`. No argument of a process can hold it.
 const MARK: char = '\0';
 
@@ -196,6 +211,7 @@ impl Cli {
             Command::Demo(args) => crate::demo::run(config, &args, self.data.is_some()),
             Command::Search(args) => client::search(&args),
             Command::Get(args) => client::get(&args),
+            Command::Keep(args) => client::keep(&args),
             Command::Check => check::run(&config),
             Command::Migrate(args) => migrate::run(&config, args.distribute),
             Command::Config => {

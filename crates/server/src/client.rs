@@ -1,9 +1,10 @@
-//! `hoplog search` and `hoplog get`: questions to a running hoplog over its HTTP API.
+//! `hoplog search`, `hoplog get` and `hoplog keep`: questions to a running hoplog over its HTTP API.
 
-use crate::cli::{GetArgs, SearchArgs};
+use crate::cli::{GetArgs, KeepArgs, SearchArgs};
 use anyhow::{Context, Result, bail};
 use hoplog_model::{Clock, SystemClock};
 use hoplog_query::lang::extract_time_and_sort;
+use reqwest::Method;
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -109,6 +110,25 @@ pub(crate) fn get(args: &GetArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Keeps one request whatever its age, or no longer.
+pub(crate) fn keep(args: &KeepArgs) -> Result<ExitCode> {
+    let path = format!("/api/v1/requests/{}/keep", args.trace_id);
+    let method = if args.off {
+        Method::DELETE
+    } else {
+        Method::PUT
+    };
+    let answer = send(method, &args.server.server, &path, &[])?;
+    let how = match (args.off, answer["changed"] == true) {
+        (false, true) => "is kept whatever its age",
+        (false, false) => "was kept already",
+        (true, true) => "is left to its age again",
+        (true, false) => "was not kept",
+    };
+    println!("{} {how}", args.trace_id);
+    Ok(ExitCode::SUCCESS)
+}
+
 struct Span<'a> {
     service: &'a str,
     span: &'a Value,
@@ -185,10 +205,15 @@ fn base(server: &str) -> String {
 
 /// The JSON answer of a running hoplog, or its problem as an error.
 fn ask(server: &str, path: &str, parameters: &[(&str, &str)]) -> Result<Value> {
+    send(Method::GET, server, path, parameters)
+}
+
+/// The same for any method.
+fn send(method: Method, server: &str, path: &str, parameters: &[(&str, &str)]) -> Result<Value> {
     crate::serve::runtime()?.block_on(async {
         let url = format!("{}{path}", base(server));
         let asked = reqwest::Client::new()
-            .get(&url)
+            .request(method, &url)
             .query(parameters)
             .send()
             .await;

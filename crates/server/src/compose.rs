@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use axum::Router;
 use hoplog_assemble::{Assembler, DeadLetters, Open, Worker, WorkerParts};
 use hoplog_inbox::{Account, Inbox, Reader};
-use hoplog_model::times::DAY;
 use hoplog_model::{Clock, SystemClock};
 use hoplog_query::Answers;
 use hoplog_receive::Receiver;
@@ -106,7 +105,7 @@ impl App {
         let clock_too = Arc::clone(&clock);
         let answers = Answers::new(
             Arc::new(joined),
-            Arc::clone(&store) as _,
+            (Arc::clone(&store) as _, Arc::clone(&store) as _),
             pipeline,
             clock_too,
         );
@@ -240,8 +239,7 @@ fn open_pages(
         hosts: config.hosts.clone(),
         otlp_grpc: format!("http://{}", addresses.otlp_grpc),
         otlp_http: format!("http://{}", addresses.otlp_http),
-        retention_age: config.store.retain_days.map(|days| u64::from(days) * DAY),
-        retention_bytes: config.store.retain_bytes,
+        keep: config.store.policy(),
     };
     let router = hoplog_query::grpc_routes(Arc::clone(answers))
         .merge(hoplog_query::http_routes(Arc::clone(answers)))

@@ -2,6 +2,7 @@
 
 use crate::cli::Cli;
 use anyhow::{Context, Result, bail, ensure};
+use hoplog_store::retention::Keep;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -89,6 +90,7 @@ impl Config {
         let config: Self = table.try_into().context("in the configuration")?;
         config.refuse_open_doors()?;
         config.refuse_useless_numbers()?;
+        config.refuse_two_words()?;
         Ok(config)
     }
 
@@ -106,6 +108,21 @@ impl Config {
             ensure!(value >= least, "{name} = {value}: the least is {least}");
             ensure!(value <= most, "{name} = {value}: the most is {most}");
         }
+        Ok(())
+    }
+
+    /// What the older settings say in place of the newer ones must not be said by both.
+    fn refuse_two_words(&self) -> Result<()> {
+        let (keep, default) = (self.store.keep, Keep::default());
+        let ages = |keep: Keep| (keep.rest, keep.slow, keep.errors);
+        ensure!(
+            self.store.retain_days.is_none() || ages(keep) == ages(default),
+            "store.retain_days and the ages of store.keep are both set: leave out retain_days"
+        );
+        ensure!(
+            self.store.retain_bytes.is_none() || keep.bytes == default.bytes,
+            "store.retain_bytes and store.keep.bytes are both set: leave out retain_bytes"
+        );
         Ok(())
     }
 
@@ -237,6 +254,8 @@ fn flags(table: &mut Table, cli: &Cli) {
 mod tests {
     use super::*;
     use clap::Parser;
+    use hoplog_model::times::DAY;
+    use hoplog_store::retention::{Age, Bytes, Nanos};
 
     fn cli(words: &[&str]) -> Cli {
         Cli::parse_from(words)
@@ -342,6 +361,44 @@ mod tests {
             assert_eq!(refused.to_string(), said);
         }
         assert!(Config::default().refuse_useless_numbers().is_ok());
+    }
+
+    #[test]
+    fn what_is_kept_is_said_once() {
+        let text = "[store]\nretain_days = 3\n[store.keep]\nerrors = \"30d\"";
+        let config: Config = toml::from_str(text).unwrap();
+        let said = config.refuse_two_words().unwrap_err().to_string();
+        assert!(said.contains("leave out retain_days"), "{said}");
+        let text = "[store]\nretain_days = 3\nretain_bytes = 5";
+        let config: Config = toml::from_str(text).unwrap();
+        assert!(config.refuse_two_words().is_ok());
+        let keep = Keep {
+            bytes: Bytes::AtMost(5),
+            ..Keep::all(3 * DAY)
+        };
+        assert_eq!(config.store.policy(), keep);
+        let text = "[store]\nkeep = { errors = \"30d\", slow = \"14d\", rest = \"3d\", slow_over = \"500ms\", bytes = \"20GiB\" }";
+        let config: Config = toml::from_str(text).unwrap();
+        let keep = Keep {
+            errors: Age::Nanos(30 * DAY),
+            slow: Age::Nanos(14 * DAY),
+            slow_over: Nanos(500_000_000),
+            bytes: Bytes::AtMost(20 << 30),
+            ..Keep::all(3 * DAY)
+        };
+        assert_eq!(config.store.policy(), keep);
+        let mut table = Table::new();
+        let variables = [
+            ("HOPLOG_STORE__KEEP__REST", "forever"),
+            ("HOPLOG_STORE__KEEP__BYTES", "1000"),
+        ];
+        let variables = variables.map(|(name, text)| (name.into(), text.into()));
+        environment(&mut table, variables.into_iter()).unwrap();
+        let keep = table.try_into::<Config>().unwrap().store.policy();
+        assert_eq!(
+            (keep.rest, keep.bytes),
+            (Age::Forever, Bytes::AtMost(1_000))
+        );
     }
 
     #[test]

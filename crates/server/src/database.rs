@@ -37,8 +37,7 @@ fn postgres(config: &Config, writer: String) -> hoplog_store_postgres::Config {
     hoplog_store_postgres::Config {
         writer,
         partition_hours: store.partition_hours,
-        retain_days: store.retain_days,
-        retain_bytes: store.retain_bytes,
+        keep: store.policy(),
         request_spans: store.request_spans,
         searches: store.searches,
         lookups: store.lookups,

@@ -1,5 +1,7 @@
 //! Settings of the store.
 
+use hoplog_store::retention::Keep;
+
 /// Settings of the PostgreSQL store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -8,11 +10,8 @@ pub struct Config {
     pub writer: String,
     /// Hours that a new partition spans, 1 to 744; 24 by default. Those made before keep theirs.
     pub partition_hours: u32,
-    /// Days after its end that a partition is dropped; 14 by default, none keeps them for ever.
-    pub retain_days: Option<u32>,
-    /// Bytes of the schema beyond which the oldest partitions are dropped (the newest never is); none by
-    /// default: no bound.
-    pub retain_bytes: Option<u64>,
+    /// How long requests are kept, and how many bytes of the schema they may take.
+    pub keep: Keep,
     /// Spans after which a request takes no more; later ones are left out and counted; 100,000 by default.
     pub request_spans: u32,
     /// Searches that run at once; 4 by default, at least 1.
@@ -26,8 +25,7 @@ impl Default for Config {
         Self {
             writer: "hoplog".to_owned(),
             partition_hours: 24,
-            retain_days: Some(14),
-            retain_bytes: None,
+            keep: Keep::default(),
             request_spans: 100_000,
             searches: 4,
             lookups: 8,

@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
         include_str!("../../../migrations/postgres/0001_partition.sql"),
     ),
     include_str!("../../../migrations/postgres/0002_partition.sql"),
+    include_str!("../../../migrations/postgres/0003_catalogue.sql"),
 ];
 /// Key of the advisory lock under which the schema and partitions are made.
 pub(crate) const SCHEMA_LOCK: i64 = 0x686f_706c_6f67;

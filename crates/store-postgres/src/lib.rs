@@ -16,6 +16,7 @@ mod merge;
 mod partition;
 mod reader;
 mod repack;
+mod retention;
 mod rows;
 mod shared;
 mod source;

@@ -2,25 +2,20 @@
 
 use crate::db::{self, column};
 use crate::error;
-use crate::partition::{self, Partition, TABLES};
+use crate::partition::{Partition, TABLES};
+use crate::retention;
 use crate::rows;
-use crate::shared::Shared;
 use crate::sql::{self, Args};
 use crate::store::{PostgresStore, totals};
 use crate::tables::{PartitionTables, begin_snapshot, end_snapshot};
 use crate::writer::insert_dictionary;
 use async_trait::async_trait;
-use hoplog_model::times::{DAY, HOUR};
 use hoplog_model::{RowId, UnixNanos};
-use hoplog_store::tables::place::Ranged;
 use hoplog_store::tables::{Checked, ROWS_LEAST, SAMPLES, Step, check, learn};
 use hoplog_store::{CheckReport, Maintenance, PartitionHealth, StoreError, StoreHealth};
 use sqlx::{Connection as _, PgConnection};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// How long before its first instant a partition is made, in nanoseconds.
-const AHEAD: u64 = 2 * HOUR;
 
 #[async_trait]
 impl Maintenance for PostgresStore {
@@ -93,6 +88,7 @@ impl Maintenance for PostgresStore {
             to: partition.to,
             bytes: size_of(&sizes, partition.day()),
             rows: partition.rows,
+            thinned: partition.thinned,
         };
         let lines: Vec<PartitionHealth> = partitions.iter().map(health).collect();
         let newest = partitions.last();
@@ -116,6 +112,8 @@ impl Maintenance for PostgresStore {
             packed_bytes_per_span,
             dictionaries: self.shared.dictionaries.len() as u64,
             dropped_rows: totals(&mut connection).await?.1,
+            retained: retention::retained(&mut connection).await?,
+            pins: retention::pin_state(&mut connection).await?.pins,
         })
     }
 
@@ -172,75 +170,8 @@ impl PostgresStore {
     }
 }
 
-impl Shared {
-    async fn retain(&self, now: UnixNanos) -> Result<u64, StoreError> {
-        let mut connection = db::connect(&self.options).await?;
-        // What could not be taken away the last time. Before anything else is dropped: PostgreSQL detaches one
-        // partition of a table at a time.
-        partition::remove_dropped(&mut connection).await?;
-        let partitions = self.partitions(&mut connection).await?;
-        let ahead = now.saturating_add(AHEAD);
-        let is_in_use = partitions.iter().any(|one| one.range().contains(&now));
-        if is_in_use && !partitions.iter().any(|one| one.range().contains(&ahead)) {
-            partition::make(&mut connection, ahead, self.config.partition_hours).await?;
-        }
-        let mut dropped = 0;
-        let mut kept = Vec::new();
-        for partition in partitions {
-            let keep = self.config.retain_days.map(|days| u64::from(days) * DAY);
-            if keep.is_some_and(|keep| partition.to.saturating_add(keep) <= now) {
-                dropped += self.drop_partition(&mut connection, &partition).await?;
-            } else {
-                kept.push(partition);
-            }
-        }
-        if let Some(bytes_max) = self.config.retain_bytes {
-            let sizes = sizes(&mut connection).await?;
-            let mut bytes: u64 = sizes.iter().map(|(_, bytes)| bytes).sum();
-            // The newest stays, whatever its size, and one that was made ahead.
-            let newest = kept.iter().rposition(|one| one.rows > 0).unwrap_or(0);
-            for partition in &kept[..newest] {
-                if bytes <= bytes_max {
-                    break;
-                }
-                bytes = bytes.saturating_sub(size_of(&sizes, partition.day()));
-                dropped += self.drop_partition(&mut connection, partition).await?;
-            }
-        }
-        drop(connection.close().await);
-        Ok(dropped)
-    }
-
-    /// Drops a partition: its books are moved first, then its tables go. After a crash anywhere in between the
-    /// next start ends it. Returns rows dropped.
-    async fn drop_partition(
-        &self,
-        connection: &mut PgConnection,
-        partition: &Partition,
-    ) -> Result<u64, StoreError> {
-        let day = partition.day();
-        let begun = connection.begin().await;
-        let mut transaction = begun.map_err(|why| error::database("begin", &why))?;
-        let args = Args::new().with(day);
-        let gone = db::all(&mut transaction, &sql::DROP_PARTITION, args).await?;
-        let Some(row) = gone.first() else {
-            // Another process has just done it.
-            return Ok(0);
-        };
-        let total = |index| column::<i64>(row, index);
-        let args = Args::new().with(total(0)?).with(total(1)?);
-        let args = args.with(total(2)?).with(total(3)?);
-        db::execute(&mut transaction, &sql::ADD_DROPPED, args).await?;
-        let rows = total(3)?.cast_unsigned();
-        let committed = transaction.commit().await;
-        committed.map_err(|why| error::database("commit", &why))?;
-        partition::remove_dropped(connection).await?;
-        Ok(rows)
-    }
-}
-
 /// Bytes of each partition, by day.
-async fn sizes(connection: &mut PgConnection) -> Result<Vec<(i64, u64)>, StoreError> {
+pub(crate) async fn sizes(connection: &mut PgConnection) -> Result<Vec<(i64, u64)>, StoreError> {
     let args = Args::new().with(TABLES.as_slice());
     let rows = db::all(connection, &sql::READ_SIZES, args).await?;
     rows.iter()
@@ -248,7 +179,8 @@ async fn sizes(connection: &mut PgConnection) -> Result<Vec<(i64, u64)>, StoreEr
         .collect()
 }
 
-fn size_of(sizes: &[(i64, u64)], day: i64) -> u64 {
+/// Bytes of one of them.
+pub(crate) fn size_of(sizes: &[(i64, u64)], day: i64) -> u64 {
     let found = sizes.iter().find(|(of, _)| *of == day);
     found.map_or(0, |(_, bytes)| *bytes)
 }

@@ -5,8 +5,9 @@ use crate::distribute::is_distributed;
 use crate::error;
 use crate::sql::{self, Args};
 use hoplog_model::UnixNanos;
-use hoplog_store::tables::Packing;
+use hoplog_store::retention::Past;
 use hoplog_store::tables::place::{Ranged, new_range};
+use hoplog_store::tables::{Packing, lower, upper};
 use hoplog_store::walk::PartitionBounds;
 use hoplog_store::{Books, StoreError};
 use sqlx::postgres::PgRow;
@@ -44,6 +45,8 @@ pub(crate) struct Partition {
     pub(crate) name: String,
     /// What is known of it goes by this: a partition for the same time, made when it was gone, has another.
     pub(crate) number: i64,
+    /// Its value of `day`: the first instant it is for, and in the nanoseconds of it which generation it is.
+    day: i64,
     /// First instant it is for.
     pub(crate) from: UnixNanos,
     /// First instant it is no longer for.
@@ -66,6 +69,8 @@ pub(crate) struct Partition {
     pub(crate) interfaces: i64,
     /// Groups whose filters are merged.
     pub(crate) merged: Range<i64>,
+    /// What retention has taken out of it.
+    pub(crate) thinned: Past,
 }
 
 impl Ranged for Partition {
@@ -79,7 +84,7 @@ pub(crate) async fn read_all(
     connection: &mut PgConnection,
 ) -> Result<(Vec<Partition>, i64), StoreError> {
     let rows = db::all(connection, &sql::READ_PARTITIONS, Args::new()).await?;
-    let newest = rows.first().map_or(Ok(0), |row| column(row, 20))?;
+    let newest = rows.first().map_or(Ok(0), |row| column(row, 21))?;
     let partitions: Result<Vec<_>, _> = rows.iter().map(Partition::read).collect();
     Ok((partitions?, newest))
 }
@@ -87,7 +92,7 @@ pub(crate) async fn read_all(
 impl Partition {
     /// Its value of `day`.
     pub(crate) fn day(&self) -> i64 {
-        sql_day(self.from)
+        self.day
     }
 
     /// Of a row of [`sql::READ_PARTITIONS`] or [`sql::LOCK_PARTITION`].
@@ -98,9 +103,13 @@ impl Partition {
         let newest = int(3)?;
         let max_extent = int(19)?;
         let segments = bound(11)?.zip(bound(12)?).zip(bound(13)?);
+        let day = int(0)?;
+        let thinned = u8::try_from(column::<i16>(row, 20)?);
         Ok(Self {
-            from: hoplog_store::tables::lower(int(0)?),
-            to: hoplog_store::tables::upper(int(1)?),
+            day,
+            thinned: Past(thinned.map_err(|why| StoreError::corrupt("partitions thinned", why))?),
+            from: lower(day - generation(day)),
+            to: upper(int(1)?),
             name: column(row, 2)?,
             number: int(14)?,
             merged: int(15)?..int(16)?,
@@ -116,10 +125,10 @@ impl Partition {
             packed_bytes: total(10)?,
             packing: Packing::decode(int(17)?, column(row, 18)?)?,
             bounds: segments.map(|((min_start, max_start), max_duration)| PartitionBounds {
-                min_start: hoplog_store::tables::lower(min_start),
-                max_start: hoplog_store::tables::upper(max_start),
-                max_duration: hoplog_store::tables::upper(max_duration),
-                max_extent: hoplog_store::tables::upper(max_extent),
+                min_start: lower(min_start),
+                max_start: upper(max_start),
+                max_duration: upper(max_duration),
+                max_extent: upper(max_extent),
                 newest,
             }),
         })
@@ -137,13 +146,25 @@ fn sql_day(from: UnixNanos) -> i64 {
     hoplog_store::tables::ordered(from)
 }
 
-/// Ending of the tables' names of a partition that begins then: `20261123t000000`.
-pub(crate) fn name_of(from: UnixNanos) -> String {
-    let text = hoplog_model::times::rfc3339(from).to_ascii_lowercase();
-    text.chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(15)
-        .collect()
+/// A partition that takes the place of one for the same time is of the next generation. Partitions begin at full
+/// hours, so that the nanoseconds are free to count them.
+const GENERATIONS: i64 = 1_000;
+
+fn generation(day: i64) -> i64 {
+    day.rem_euclid(GENERATIONS)
+}
+
+/// Ending of the names of a partition's tables: `20261123t000000`, and `20261123t000000_1` for the next
+/// generation.
+pub(crate) fn name_of(day: i64) -> String {
+    let generation = generation(day);
+    let text = hoplog_model::times::rfc3339(lower(day - generation)).to_ascii_lowercase();
+    let digits = text.chars().filter(char::is_ascii_alphanumeric);
+    let mut name: String = digits.take(15).collect();
+    if generation > 0 {
+        name.push_str(&format!("_{generation}"));
+    }
+    name
 }
 
 /// Makes the partition for this instant, unless somebody just has. Its tables are attached when it is
@@ -172,13 +193,14 @@ pub(crate) async fn make(
             ));
         }
     }
-    let (name, from, to) = (name_of(range.start), range.start, range.end);
-    let day = sql_day(from);
-    let text = TABLES.map(|table| table_of(table, &name, day)).concat();
+    let day = sql_day(range.start);
+    let name = name_of(day);
+    let text = TABLES.map(|table| growing_table_of(table, &name, day));
+    let text = text.concat();
     db::raw(&mut transaction, "make a partition", text).await?;
     let args = Args::new()
         .with(day)
-        .with(hoplog_store::tables::ordered(to))
+        .with(hoplog_store::tables::ordered(range.end))
         .with(name);
     db::execute(&mut transaction, &sql::INSERT_PARTITION, args).await?;
     transaction.commit().await.map_err(said("commit"))
@@ -186,11 +208,16 @@ pub(crate) async fn make(
 
 /// What makes the table of a partition.
 fn table_of(table: &str, name: &str, day: i64) -> String {
-    let mut text = format!(
+    format!(
         "CREATE TABLE {table}_{name} (LIKE {table} INCLUDING ALL);\
          ALTER TABLE {table} ATTACH PARTITION {table}_{name} FOR VALUES FROM ({day}) TO ({});",
         day.saturating_add(1)
-    );
+    )
+}
+
+/// The same of a partition that is still written to.
+fn growing_table_of(table: &str, name: &str, day: i64) -> String {
+    let mut text = table_of(table, name, day);
     if REWRITTEN.contains(&table) {
         text.push_str(&format!(
             "ALTER TABLE {table}_{name} SET (fillfactor = 50);"
@@ -221,27 +248,58 @@ pub(crate) async fn complete(connection: &mut PgConnection) -> Result<(), StoreE
         {
             continue;
         }
-        let text = table_of(&table, &name, day);
+        let text = growing_table_of(&table, &name, day);
         db::raw(connection, "complete a partition", text).await?;
     }
     Ok(())
 }
 
+/// Makes the partition that is to take this one's place, and lists it as one that goes at the next start. Returns its
+/// value of `day`.
+pub(crate) async fn make_next(
+    connection: &mut PgConnection,
+    old: &Partition,
+) -> Result<i64, StoreError> {
+    let said = |what: &'static str| move |why: sqlx::Error| error::database(what, &why);
+    // Whatever comes after the last one is free long since.
+    let next = (generation(old.day) + 1) % GENERATIONS;
+    let day = old.day - generation(old.day) + next;
+    let name = name_of(day);
+    let mut transaction = connection.begin().await.map_err(said("begin"))?;
+    sqlx::query("SELECT pg_advisory_xact_lock($1)")
+        .bind(db::SCHEMA_LOCK)
+        .execute(&mut *transaction)
+        .await
+        .map_err(said("lock the schema"))?;
+    let text = TABLES.map(|table| table_of(table, &name, day)).concat();
+    db::raw(&mut transaction, "make a partition", text).await?;
+    let args = Args::new()
+        .with(day)
+        .with(hoplog_store::tables::ordered(old.to))
+        .with(name);
+    db::execute(&mut transaction, &sql::INSERT_UNFINISHED, args).await?;
+    transaction.commit().await.map_err(said("commit"))?;
+    Ok(day)
+}
+
 /// Takes the tables of partitions away that are marked as dropped, and then their lines. Nobody waits for it
 /// but those who read these partitions already. Can be repeated after a crash anywhere; of several processes one
-/// does it. The connection should be closed after.
-pub(crate) async fn remove_dropped(connection: &mut PgConnection) -> Result<(), StoreError> {
+/// does it: false if another one is at it. Until the connection is closed it is this one's turn.
+pub(crate) async fn remove_dropped(connection: &mut PgConnection) -> Result<bool, StoreError> {
     // Of the session: a table cannot be detached within a transaction.
-    sqlx::query("SELECT pg_advisory_lock($1)")
+    let is_ours: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
         .bind(REMOVAL_LOCK)
-        .execute(&mut *connection)
+        .fetch_one(&mut *connection)
         .await
         .map_err(|why| error::database("lock the dropped partitions", &why))?;
+    if !is_ours {
+        return Ok(false);
+    }
     for going in db::all(connection, &sql::READ_GOING, Args::new()).await? {
         let (day, name): (i64, String) = (column(&going, 0)?, column(&going, 1)?);
         remove(connection, day, &name).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 async fn remove(connection: &mut PgConnection, day: i64, name: &str) -> Result<(), StoreError> {

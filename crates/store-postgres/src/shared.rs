@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::db::{self, column};
 use crate::partition::{Partition, read_all};
+use crate::retention::PutOff;
 use crate::sql::{self, Args};
 use hoplog_model::{Clock, Interface, SpanKind};
 use hoplog_store::StoreError;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) searches: Semaphore,
     /// How many other reads may run.
     pub(crate) lookups: Semaphore,
+    /// Held while retention is at it.
+    pub(crate) retaining: tokio::sync::Mutex<PutOff>,
 }
 
 /// The dictionaries that the database has, as far as is known.
@@ -97,6 +100,7 @@ impl Shared {
             stored: Mutex::default(),
             interfaces: Mutex::default(),
             pending: Mutex::default(),
+            retaining: tokio::sync::Mutex::default(),
         }
     }
 

@@ -2,7 +2,6 @@
 //! speaks SQL (locks, transactions, the making and dropping of tables) reads none of it.
 
 use crate::partition;
-use hoplog_store::tables::lower;
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments, Encode, Postgres, Type};
 use std::borrow::Cow;
@@ -32,7 +31,7 @@ pub(crate) struct Text {
 impl Statement {
     /// The statement on the tables of the partition that begins then.
     pub(crate) fn of(&self, day: i64) -> Text {
-        let name = partition::name_of(lower(day));
+        let name = partition::name_of(day);
         Text {
             name: self.name,
             sql: Cow::Owned(self.text.replace("_X", &format!("_{name}"))),
@@ -129,6 +128,18 @@ statements! {
     DROP_PARTITION: "drop_partition" => ["partitions_pkey"];
     ADD_DROPPED: "add_dropped" => ["dropped_pkey"];
     READ_GOING: "read_going" => [];
+    INSERT_UNFINISHED: "insert_unfinished" => [];
+    FINISH_PARTITION: "finish_partition" => ["partitions_pkey"];
+    SET_THINNED: "set_thinned" => ["partitions_pkey"];
+    ADD_RETAINED: "add_retained" => [];
+    READ_RETAINED: "read_retained" => [];
+    INSERT_PIN: "insert_pin" => [];
+    DELETE_PINS: "delete_pins" => ["pins_pkey"];
+    FIND_PINS: "find_pins" => ["pins_pkey"];
+    READ_PINS: "read_pins" => [];
+    READ_PIN_STATE: "read_pin_state" => ["pin_state_pkey"];
+    LOCK_PIN_STATE: "lock_pin_state" => ["pin_state_pkey"];
+    CHANGE_PIN_STATE: "change_pin_state" => ["pin_state_pkey"];
     FORGET_PARTITION: "forget_partition" => ["partitions_pkey"];
     READ_SIZES: "read_sizes" => [];
     READ_DEAD: "read_dead" => [];

@@ -1,6 +1,9 @@
 //! The way in: batches become rows.
 
 mod columns;
+mod moving;
+
+pub(crate) use moving::NewTables;
 
 use crate::db::{self, column};
 use crate::partition::{self, Partition};

@@ -1,9 +1,13 @@
 //! `catalogue.db`: the list of partitions, the checkpoint, and what was dropped.
 
 use crate::db::{self, Connection, Use, column};
+use crate::partition::Partition;
 use crate::sql::{self, Args};
-use hoplog_model::{Position, UnixNanos};
+use hoplog_model::{Position, TraceId, UnixNanos};
+use hoplog_store::retention::{Gone, Past, Reason, Retained};
+use hoplog_store::tables::trace_id;
 use hoplog_store::{Books, Checkpoint, StoreError};
+use rustc_hash::FxHashSet;
 use sqlx::sqlite::SqliteRow;
 use std::path::Path;
 
@@ -26,6 +30,28 @@ pub(crate) struct Listed {
 pub(crate) struct Dropped {
     pub(crate) books: Books,
     pub(crate) rows: u64,
+    pub(crate) retained: Retained,
+}
+
+/// What goes with a partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dropping {
+    /// What became of the spans that are no more.
+    pub(crate) books: Books,
+    pub(crate) reason: Reason,
+    pub(crate) gone: Gone,
+    /// Requests among them that were to be kept by hand.
+    pub(crate) pinned: Vec<TraceId>,
+}
+
+impl Dropped {
+    /// These and what goes now.
+    pub(crate) fn with(mut self, dropping: &Dropping) -> Self {
+        self.books.add(dropping.books);
+        self.rows += dropping.gone.rows;
+        self.retained.of_mut(dropping.reason).add(dropping.gone);
+        self
+    }
 }
 
 impl Catalogue {
@@ -79,26 +105,83 @@ impl Catalogue {
         self.0.execute(&sql::INSERT_PARTITION, args).await.map(drop)
     }
 
-    /// Moves a partition's books to the dropped ones and marks it, in one transaction. Its files may go after.
+    /// Marks a partition as dropped and counts what went with it, in one transaction. Its files may go after.
     pub(crate) async fn drop_partition(
         &mut self,
         name: &str,
-        books: Books,
-        rows: u64,
+        dropping: &Dropping,
     ) -> Result<(), StoreError> {
-        let totals = [books.stored, books.duplicate, books.left_out, rows];
+        self.0.begin().await?;
+        let done = self.count_dropped(name, dropping).await;
+        self.end(done).await
+    }
+
+    /// Lists a partition that is to take another one's place, as one whose files go at the next start.
+    pub(crate) async fn begin_thinning(&mut self, new: &Partition) -> Result<(), StoreError> {
+        let args = Args::new()
+            .with(&*new.name)
+            .with(sql::ordered(new.from))
+            .with(sql::ordered(new.to));
+        self.0
+            .execute(&sql::INSERT_UNFINISHED, args)
+            .await
+            .map(drop)
+    }
+
+    /// Puts the new partition in the old one's place, in one transaction. It is whole and durable.
+    pub(crate) async fn end_thinning(
+        &mut self,
+        (old, new): (&str, &str),
+        past: Past,
+        dropping: &Dropping,
+    ) -> Result<(), StoreError> {
+        self.0.begin().await?;
+        let done = self.swap((old, new), past, dropping).await;
+        self.end(done).await
+    }
+
+    async fn swap(
+        &mut self,
+        (old, new): (&str, &str),
+        past: Past,
+        dropping: &Dropping,
+    ) -> Result<(), StoreError> {
+        self.count_dropped(old, dropping).await?;
+        let args = Args::new().with(new);
+        self.0.execute(&sql::FINISH_PARTITION, args).await?;
+        let args = Args::new().with(new).with(i64::from(past.0));
+        self.0.execute(&sql::PUT_THINNED, args).await.map(drop)
+    }
+
+    async fn count_dropped(&mut self, name: &str, dropping: &Dropping) -> Result<(), StoreError> {
+        let args = || Args::new().with(name);
+        self.0.execute(&sql::DROP_PARTITION, args()).await?;
+        self.0.execute(&sql::FORGET_THINNED, args()).await?;
+        let Dropping {
+            books,
+            reason,
+            gone,
+            pinned,
+        } = dropping;
+        let totals = [books.stored, books.duplicate, books.left_out, gone.rows];
         let totals = totals
             .into_iter()
             .fold(Args::new(), |args, total| args.with(sql::bits(total)));
-        self.0.begin().await?;
-        let done = match self
-            .0
-            .execute(&sql::DROP_PARTITION, Args::new().with(name))
-            .await
-        {
-            Ok(_) => self.0.execute(&sql::ADD_DROPPED, totals).await.map(drop),
-            Err(why) => Err(why),
-        };
+        self.0.execute(&sql::ADD_DROPPED, totals).await?;
+        let args = Args::new().with(reason.name());
+        let args = [gone.partitions, gone.rows, gone.bytes, gone.pinned]
+            .into_iter()
+            .fold(args, |args, total| args.with(sql::bits(total)));
+        let args = args.with(sql::ordered(gone.at));
+        self.0.execute(&sql::ADD_RETAINED, args).await?;
+        for id in pinned {
+            let args = Args::new().with(id.as_bytes().as_slice());
+            self.0.execute(&sql::DELETE_PIN, args).await?;
+        }
+        Ok(())
+    }
+
+    async fn end(&mut self, done: Result<(), StoreError>) -> Result<(), StoreError> {
         match done {
             Ok(()) => self.0.commit().await,
             Err(why) => {
@@ -107,6 +190,64 @@ impl Catalogue {
                 Err(why)
             }
         }
+    }
+
+    /// Notes that a partition holds nothing more of what is past its age.
+    pub(crate) async fn set_thinned(&mut self, name: &str, past: Past) -> Result<(), StoreError> {
+        let args = Args::new().with(name).with(i64::from(past.0));
+        self.0.execute(&sql::PUT_THINNED, args).await.map(drop)
+    }
+
+    /// How far partitions are thinned, by name.
+    pub(crate) async fn thinned(&mut self) -> Result<Vec<(String, Past)>, StoreError> {
+        let rows = self.0.all(&sql::READ_THINNED, Args::new()).await?;
+        let thinned = |row: &SqliteRow| {
+            let past = u8::try_from(column::<i64>(row, 1)?);
+            let past = past.map_err(|why| StoreError::corrupt("catalogue thinned past", why))?;
+            Ok((column(row, 0)?, Past(past)))
+        };
+        rows.iter().map(thinned).collect()
+    }
+
+    /// What was dropped, by reason.
+    pub(crate) async fn retained(&mut self) -> Result<Retained, StoreError> {
+        let mut retained = Retained::default();
+        for row in self.0.all(&sql::READ_RETAINED, Args::new()).await? {
+            let total = |index| Ok::<_, StoreError>(column::<i64>(&row, index)?.cast_unsigned());
+            if let Some(reason) = Reason::of(column(&row, 0)?) {
+                *retained.of_mut(reason) = Gone {
+                    partitions: total(1)?,
+                    rows: total(2)?,
+                    bytes: total(3)?,
+                    pinned: total(4)?,
+                    at: total(5)?,
+                };
+            }
+        }
+        Ok(retained)
+    }
+
+    /// Requests kept by hand.
+    pub(crate) async fn pins(&mut self) -> Result<FxHashSet<TraceId>, StoreError> {
+        let rows = self.0.all(&sql::READ_PINS, Args::new()).await?;
+        rows.iter().map(|row| trace_id(column(row, 0)?)).collect()
+    }
+
+    /// Keeps a request by hand, or lets it go; durable when this returns.
+    pub(crate) async fn pin(
+        &mut self,
+        id: &TraceId,
+        is_kept: bool,
+        now: UnixNanos,
+    ) -> Result<(), StoreError> {
+        let args = Args::new().with(id.as_bytes().as_slice());
+        let done = if is_kept {
+            let args = args.with(sql::ordered(now));
+            self.0.execute(&sql::INSERT_PIN, args).await
+        } else {
+            self.0.execute(&sql::DELETE_PIN, args).await
+        };
+        done.map(drop)
     }
 
     /// Takes a dropped partition off the list: its files are gone.
@@ -136,7 +277,7 @@ impl Catalogue {
         self.0.execute(&sql::WRITE_CHECKPOINT, args).await.map(drop)
     }
 
-    /// Totals of what was dropped.
+    /// Totals of what was dropped, without reasons.
     pub(crate) async fn dropped(&mut self) -> Result<Dropped, StoreError> {
         let row = self.0.one(&sql::READ_DROPPED, Args::new()).await?;
         let total = |index| Ok::<_, StoreError>(column::<i64>(&row, index)?.cast_unsigned());
@@ -147,6 +288,7 @@ impl Catalogue {
                 left_out: total(2)?,
             },
             rows: total(3)?,
+            retained: Retained::default(),
         })
     }
 

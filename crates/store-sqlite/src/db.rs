@@ -25,9 +25,10 @@ const GIVE_BACK: &str = "PRAGMA incremental_vacuum(128)";
 const SQLITE_LEAST: [u32; 3] = [3, 51, 3];
 
 /// Steps of the catalogue's schema, in order.
-pub(crate) const CATALOGUE: &[&str] = &[include_str!(
-    "../../../migrations/sqlite/0001_catalogue.sql"
-)];
+pub(crate) const CATALOGUE: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_catalogue.sql"),
+    include_str!("../../../migrations/sqlite/0003_catalogue.sql"),
+];
 /// Steps of a partition's schema, in order.
 pub(crate) const PARTITION: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_partition.sql"),

@@ -22,6 +22,7 @@ mod partition;
 mod reader;
 mod readers;
 mod repack;
+mod retention;
 mod rollups;
 mod rows;
 mod shared;

@@ -6,7 +6,6 @@ use crate::rows;
 use crate::sql::{self, Args};
 use crate::store::SqliteStore;
 use async_trait::async_trait;
-use hoplog_model::times::DAY;
 use hoplog_model::{RowId, UnixNanos};
 use hoplog_store::tables::{ROWS_LEAST, SAMPLES, Step, learn};
 use hoplog_store::walk::PackedRow;
@@ -17,30 +16,7 @@ use std::sync::Arc;
 #[async_trait]
 impl Maintenance for SqliteStore {
     async fn retain(&self, now: UnixNanos) -> Result<u64, StoreError> {
-        let mut writer = self.writer().await?;
-        let config = &self.shared.config;
-        let mut dropped = 0;
-        if let Some(days) = config.retain_days {
-            let keep = u64::from(days) * DAY;
-            for partition in self.shared.partitions() {
-                if partition.to.saturating_add(keep) <= now {
-                    dropped += writer.drop_partition(&partition).await?;
-                }
-            }
-        }
-        if let Some(bytes_max) = config.retain_bytes {
-            let partitions = self.shared.partitions();
-            let mut bytes: u64 = partitions.iter().map(|partition| partition.bytes()).sum();
-            // The newest stays, whatever its size.
-            for partition in partitions.iter().rev().skip(1).rev() {
-                if bytes <= bytes_max {
-                    break;
-                }
-                bytes -= partition.bytes();
-                dropped += writer.drop_partition(partition).await?;
-            }
-        }
-        Ok(dropped)
+        self.retain_all(now).await
     }
 
     async fn train(&self) -> Result<bool, StoreError> {
@@ -108,6 +84,7 @@ impl Maintenance for SqliteStore {
             to: partition.to,
             bytes: partition.bytes(),
             rows: partition.figures().rows,
+            thinned: partition.thinned(),
         };
         let lines: Vec<PartitionHealth> = partitions.iter().map(health).collect();
         let newest = partitions
@@ -136,6 +113,8 @@ impl Maintenance for SqliteStore {
             packed_bytes_per_span,
             dictionaries: self.shared.dictionaries.len() as u64,
             dropped_rows: self.shared.dropped().rows,
+            retained: self.shared.dropped().retained,
+            pins: self.shared.pins().ids.len() as u64,
         })
     }
 

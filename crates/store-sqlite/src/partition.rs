@@ -4,6 +4,7 @@ use crate::db::{self, Connection, column};
 use crate::rollups;
 use crate::sql::{self, Args};
 use hoplog_model::{Interface, SpanKind, UnixNanos};
+use hoplog_store::retention::Past;
 use hoplog_store::tables::place::Ranged;
 use hoplog_store::tables::{Packing, Pending};
 use hoplog_store::walk::PartitionBounds;
@@ -12,7 +13,7 @@ use rustc_hash::FxHashMap;
 use sqlx::sqlite::SqliteRow;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::RwLock;
 
@@ -41,6 +42,8 @@ pub(crate) struct Partition {
     /// Pages of the file that hold nothing, when it was last looked.
     free_pages: AtomicU64,
     dropped: AtomicBool,
+    /// [`Past`] of what retention has taken out.
+    thinned: AtomicU8,
 }
 
 /// The interfaces of a partition, as far as they were read.
@@ -106,6 +109,7 @@ impl Partition {
             merged: Mutex::default(),
             free_pages: AtomicU64::new(0),
             dropped: AtomicBool::new(false),
+            thinned: AtomicU8::default(),
         }
     }
 
@@ -208,6 +212,29 @@ impl Partition {
     /// Whether retention took it.
     pub(crate) fn is_dropped(&self) -> bool {
         self.dropped.load(Ordering::SeqCst)
+    }
+
+    /// What retention has taken out of it.
+    pub(crate) fn thinned(&self) -> Past {
+        Past(self.thinned.load(Ordering::SeqCst))
+    }
+
+    /// Notes what retention has taken out of it.
+    pub(crate) fn set_thinned(&self, past: Past) {
+        self.thinned.store(past.0, Ordering::SeqCst);
+    }
+
+    /// The name of the partition that is to take this one's place: `p-20261123T000000-2`, then `-3`.
+    pub(crate) fn next_name(&self) -> String {
+        // The date has one dash before it.
+        let parts: Vec<&str> = self.name.splitn(3, '-').collect();
+        match parts.as_slice() {
+            [p, date, n] => {
+                let next = n.parse::<u64>().map_or(2, |n| n.saturating_add(1));
+                format!("{p}-{date}-{next}")
+            }
+            _ => format!("{}-2", self.name),
+        }
     }
 
     /// Bytes on disk, log included.

@@ -31,6 +31,19 @@ async fn permit(of: &Semaphore) -> Result<SemaphorePermit<'_>, StoreError> {
         .map_err(|_| StoreError::Unavailable("the store is closed".to_owned()))
 }
 
+/// Asks again if retention took a partition away meanwhile: its file may not have been there any more.
+macro_rules! again_if_dropped {
+    ($shared:expr, $answer:block) => {
+        loop {
+            let gone = $shared.gone();
+            let answer: Result<_, StoreError> = async { $answer }.await;
+            if answer.is_ok() || $shared.gone() == gone {
+                break answer;
+            }
+        }
+    };
+}
+
 impl SqliteStore {
     /// The request's row in one partition.
     async fn row(
@@ -68,78 +81,86 @@ impl SqliteStore {
 impl TraceReader for SqliteStore {
     async fn get(&self, trace_id: &TraceId) -> Result<Option<StoredRequest>, StoreError> {
         let _permit = permit(&self.shared.lookups).await?;
-        let rows = self.rows(trace_id).await?;
-        let mut unpacker = Unpacker::new();
-        let mut joined: Option<StoredRequest> = None;
-        for row in rows {
-            let (request, _) = row.open(&self.shared.dictionaries, &mut unpacker)?;
-            joined = Some(match joined {
-                None => request,
-                Some(first) => join(first, &request),
-            });
-        }
-        Ok(joined)
+        again_if_dropped!(self.shared, {
+            let rows = self.rows(trace_id).await?;
+            let mut unpacker = Unpacker::new();
+            let mut joined: Option<StoredRequest> = None;
+            for row in rows {
+                let (request, _) = row.open(&self.shared.dictionaries, &mut unpacker)?;
+                joined = Some(match joined {
+                    None => request,
+                    Some(first) => join(first, &request),
+                });
+            }
+            Ok(joined)
+        })
     }
 
     async fn stored(&self, trace_ids: &[TraceId]) -> Result<FxHashSet<TraceId>, StoreError> {
         let _permit = permit(&self.shared.lookups).await?;
-        let mut missing: FxHashSet<TraceId> = trace_ids.iter().copied().collect();
-        let mut stored = FxHashSet::default();
-        let recent = recent(self.shared.partitions(), self.shared.clock.now());
-        for partition in recent.iter().rev() {
-            if missing.is_empty() {
-                break;
+        again_if_dropped!(self.shared, {
+            let mut missing: FxHashSet<TraceId> = trace_ids.iter().copied().collect();
+            let mut stored = FxHashSet::default();
+            let recent = recent(self.shared.partitions(), self.shared.clock.now());
+            for partition in recent.iter().rev() {
+                if missing.is_empty() {
+                    break;
+                }
+                let mut connection = self.connection(partition).await?;
+                let args = Args::new().with(sql::json_ids(&missing));
+                for row in connection.all(&sql::FIND_ROWS, args).await? {
+                    let id = trace_id(column(&row, 0)?)?;
+                    missing.remove(&id);
+                    stored.insert(id);
+                }
+                self.shared.readers.give_back(partition, connection);
             }
-            let mut connection = self.connection(partition).await?;
-            let args = Args::new().with(sql::json_ids(&missing));
-            for row in connection.all(&sql::FIND_ROWS, args).await? {
-                let id = trace_id(column(&row, 0)?)?;
-                missing.remove(&id);
-                stored.insert(id);
-            }
-            self.shared.readers.give_back(partition, connection);
-        }
-        Ok(stored)
+            Ok(stored)
+        })
     }
 
     async fn search(&self, search: &Search) -> Result<Page, StoreError> {
         let _permit = permit(&self.shared.searches).await?;
-        let partitions = self.shared.partitions().into_iter();
-        let sources: Vec<Arc<dyn SegmentSource>> = partitions
-            .filter(|partition| partition.may_hold(search.from, search.to))
-            .map(|partition| {
-                let readers = Arc::clone(&self.shared.readers);
-                Arc::new(Source { partition, readers }) as Arc<dyn SegmentSource>
-            })
-            .collect();
-        walk(
-            &sources,
-            &self.shared.dictionaries,
-            &*self.shared.clock,
-            search,
-        )
-        .await
+        again_if_dropped!(self.shared, {
+            let partitions = self.shared.partitions().into_iter();
+            let sources: Vec<Arc<dyn SegmentSource>> = partitions
+                .filter(|partition| partition.may_hold(search.from, search.to))
+                .map(|partition| {
+                    let readers = Arc::clone(&self.shared.readers);
+                    Arc::new(Source { partition, readers }) as Arc<dyn SegmentSource>
+                })
+                .collect();
+            walk(
+                &sources,
+                &self.shared.dictionaries,
+                &*self.shared.clock,
+                search,
+            )
+            .await
+        })
     }
 
     async fn stats(&self, query: &StatsQuery) -> Result<Vec<StatRow>, StoreError> {
         query.check()?;
         let _permit = permit(&self.shared.lookups).await?;
-        let mut sums = Sums::new(query);
-        loop {
-            for partition in self.shared.partitions() {
-                let mut connection = self.connection(&partition).await?;
-                let _answering = partition.answering.read().await;
-                let mut tables = PartitionTables {
-                    partition: &partition,
-                    connection: &mut connection,
-                };
-                sums.add(&mut tables).await?;
-                self.shared.readers.give_back(&partition, connection);
+        again_if_dropped!(self.shared, {
+            let mut sums = Sums::new(query);
+            loop {
+                for partition in self.shared.partitions() {
+                    let mut connection = self.connection(&partition).await?;
+                    let _answering = partition.answering.read().await;
+                    let mut tables = PartitionTables {
+                        partition: &partition,
+                        connection: &mut connection,
+                    };
+                    sums.add(&mut tables).await?;
+                    self.shared.readers.give_back(&partition, connection);
+                }
+                if !sums.needs_second_pass() {
+                    return Ok(sums.finish());
+                }
             }
-            if !sums.needs_second_pass() {
-                return Ok(sums.finish());
-            }
-        }
+        })
     }
 
     async fn interfaces(
@@ -149,39 +170,43 @@ impl TraceReader for SqliteStore {
         limit: usize,
     ) -> Result<Vec<Interface>, StoreError> {
         let _permit = permit(&self.shared.lookups).await?;
-        let mut partitions = self.shared.partitions();
-        partitions.retain(|one| {
-            (one.from < to && one.to.saturating_add(TAIL) > from) || one.may_hold(from, to)
-        });
-        let mut lists = Vec::with_capacity(partitions.len());
-        for partition in partitions {
-            let mut connection = self.connection(&partition).await?;
-            lists.push(partition.interfaces(&mut connection).await?.list);
-            self.shared.readers.give_back(&partition, connection);
-        }
-        let all: BTreeSet<&Interface> = lists
-            .iter()
-            .flat_map(|list| list.iter().map(|(_, interface)| interface))
-            .filter(|interface| !interface.is_statement())
-            .collect();
-        Ok(all.into_iter().take(limit).cloned().collect())
+        again_if_dropped!(self.shared, {
+            let mut partitions = self.shared.partitions();
+            partitions.retain(|one| {
+                (one.from < to && one.to.saturating_add(TAIL) > from) || one.may_hold(from, to)
+            });
+            let mut lists = Vec::with_capacity(partitions.len());
+            for partition in partitions {
+                let mut connection = self.connection(&partition).await?;
+                lists.push(partition.interfaces(&mut connection).await?.list);
+                self.shared.readers.give_back(&partition, connection);
+            }
+            let all: BTreeSet<&Interface> = lists
+                .iter()
+                .flat_map(|list| list.iter().map(|(_, interface)| interface))
+                .filter(|interface| !interface.is_statement())
+                .collect();
+            Ok(all.into_iter().take(limit).cloned().collect())
+        })
     }
 
     async fn keys(&self, limit: usize) -> Result<Vec<String>, StoreError> {
         let _permit = permit(&self.shared.lookups).await?;
-        let least = i64::try_from(limit).unwrap_or(i64::MAX);
-        let mut all = BTreeSet::new();
-        for partition in self.shared.partitions() {
-            let mut connection = self.connection(&partition).await?;
-            for row in connection
-                .all(&sql::READ_KEYS, Args::new().with(least))
-                .await?
-            {
-                all.insert(column::<String>(&row, 0)?);
+        again_if_dropped!(self.shared, {
+            let least = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut all = BTreeSet::new();
+            for partition in self.shared.partitions() {
+                let mut connection = self.connection(&partition).await?;
+                for row in connection
+                    .all(&sql::READ_KEYS, Args::new().with(least))
+                    .await?
+                {
+                    all.insert(column::<String>(&row, 0)?);
+                }
+                self.shared.readers.give_back(&partition, connection);
             }
-            self.shared.readers.give_back(&partition, connection);
-        }
-        Ok(all.into_iter().take(limit).collect())
+            Ok(all.into_iter().take(limit).collect())
+        })
     }
 
     async fn books(&self) -> Result<Books, StoreError> {

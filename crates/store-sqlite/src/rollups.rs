@@ -66,18 +66,23 @@ impl Table {
         let wanted = Args::new().with(sql::json_pairs(deltas.keys().copied()));
         let found = connection.all(self.find, wanted).await?;
         let cells: Result<Vec<_>, StoreError> = found.iter().map(cell).collect();
-        let cells = changed(cells?, deltas);
-        let mut rows = Bulk::new(self.insert, cells.len());
-        for (key, cell) in cells {
-            let mut sketch = Vec::new();
-            cell.sketch.encode(&mut sketch);
-            rows.value(key.0)
-                .value(key.1)
-                .value(cell.count)
-                .value(cell.errors)
-                .value(cell.sum);
-            rows.value(cell.left_out).value(sketch);
-        }
+        let rows = bulk(self.insert, changed(cells?, deltas));
         connection.insert(rows).await
     }
+}
+
+/// Roll-ups as rows of one of the tables.
+pub(crate) fn bulk(insert: &'static Insert, cells: Vec<((i64, i64), Cell)>) -> Bulk {
+    let mut rows = Bulk::new(insert, cells.len());
+    for (key, cell) in cells {
+        let mut sketch = Vec::new();
+        cell.sketch.encode(&mut sketch);
+        rows.value(key.0)
+            .value(key.1)
+            .value(cell.count)
+            .value(cell.errors)
+            .value(cell.sum);
+        rows.value(cell.left_out).value(sketch);
+    }
+    rows
 }

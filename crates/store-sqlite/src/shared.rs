@@ -4,12 +4,14 @@ use crate::catalogue::Dropped;
 use crate::config::Config;
 use crate::partition::Partition;
 use crate::readers::Readers;
-use hoplog_model::{Clock, UnixNanos};
+use hoplog_model::{Clock, TraceId, UnixNanos};
 use hoplog_store::Books;
 use hoplog_store::pack::Dictionaries;
 use hoplog_store::tables::Learned;
+use rustc_hash::FxHashSet;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 
 /// The parts of an open store that everybody may use at the same time.
@@ -29,6 +31,18 @@ pub(crate) struct Shared {
     pub(crate) lookups: Semaphore,
     partitions: RwLock<Vec<Arc<Partition>>>,
     dropped: Mutex<Dropped>,
+    /// How many partitions were taken away since the start.
+    gone: AtomicU64,
+    pins: Mutex<Pinned>,
+}
+
+/// Requests kept by hand.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pinned {
+    /// All of them.
+    pub(crate) ids: FxHashSet<TraceId>,
+    /// Another number after every change.
+    pub(crate) changes: u64,
 }
 
 impl Shared {
@@ -51,6 +65,8 @@ impl Shared {
             readers: Arc::new(readers),
             partitions: RwLock::new(partitions),
             dropped: Mutex::new(dropped),
+            gone: AtomicU64::new(0),
+            pins: Mutex::default(),
         }
     }
 
@@ -85,15 +101,37 @@ impl Shared {
         partitions.insert(place, partition);
     }
 
-    /// Takes a dropped partition away and counts what it held.
-    pub(crate) fn remove_partition(&self, partition: &Partition, dropped: Dropped) {
-        partition.set_dropped();
+    /// Takes a dropped partition away, puts another one in its place, if any, and counts what is gone; all at
+    /// once for whoever reads.
+    pub(crate) fn replace_partition(
+        &self,
+        old: &Partition,
+        new: Option<Arc<Partition>>,
+        dropped: Dropped,
+    ) {
+        old.set_dropped();
         let mut partitions = self
             .partitions
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        partitions.retain(|one| one.name != partition.name);
+        partitions.retain(|one| one.name != old.name);
+        if let Some(new) = new {
+            let place = partitions.partition_point(|one| one.from < new.from);
+            partitions.insert(place, new);
+        }
         *self.dropped.lock().unwrap_or_else(PoisonError::into_inner) = dropped;
+        self.gone.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many partitions were taken away since the start: an answer that failed meanwhile is asked again.
+    pub(crate) fn gone(&self) -> u64 {
+        self.gone.load(Ordering::SeqCst)
+    }
+
+    /// Requests kept by hand.
+    pub(crate) fn pins(&self) -> MutexGuard<'_, Pinned> {
+        // A change is one call, and the number after it.
+        self.pins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Totals of what was dropped.
@@ -103,8 +141,13 @@ impl Shared {
 
     /// Totals of everything written since ever.
     pub(crate) fn books(&self) -> Books {
+        // Under one lock: retention changes list and totals together.
+        let partitions = self
+            .partitions
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut books = self.dropped().books;
-        for partition in self.partitions() {
+        for partition in partitions.iter() {
             books.add(partition.figures().books);
         }
         books

@@ -121,6 +121,16 @@ statements! {
     WRITE_CHECKPOINT: catalogue "write_checkpoint" => ["SEARCH checkpoint USING INTEGER PRIMARY KEY (rowid=?)"];
     READ_DROPPED: catalogue "read_dropped" => ["SEARCH dropped USING INTEGER PRIMARY KEY (rowid=?)"];
     ADD_DROPPED: catalogue "add_dropped" => ["SEARCH dropped USING INTEGER PRIMARY KEY (rowid=?)"];
+    INSERT_UNFINISHED: catalogue "insert_unfinished" => [];
+    FINISH_PARTITION: catalogue "finish_partition" => ["SEARCH partitions USING PRIMARY KEY (name=?)"];
+    READ_THINNED: catalogue "read_thinned" => [];
+    PUT_THINNED: catalogue "put_thinned" => [];
+    FORGET_THINNED: catalogue "forget_thinned" => ["SEARCH thinned USING PRIMARY KEY (name=?)"];
+    READ_RETAINED: catalogue "read_retained" => [];
+    ADD_RETAINED: catalogue "add_retained" => [];
+    READ_PINS: catalogue "read_pins" => [];
+    INSERT_PIN: catalogue "insert_pin" => [];
+    DELETE_PIN: catalogue "delete_pin" => ["SEARCH pins USING PRIMARY KEY (trace_id=?)"];
 }
 
 /// An `INSERT` of many rows: the same text for a few constant numbers of rows, so that prepared

@@ -1,11 +1,12 @@
 //! Opening and closing; the writing half.
 
-use crate::catalogue::{Catalogue, Listed};
+use crate::catalogue::{Catalogue, Dropped, Listed};
 use crate::config::Config;
 use crate::db::{self, Connection, Use, column};
 use crate::error;
 use crate::partition::Partition;
 use crate::readers::Readers;
+use crate::retention::PutOff;
 use crate::shared::{PARTITIONS, Shared};
 use crate::sql::{self, Args};
 use crate::upgrade::upgrade;
@@ -30,6 +31,8 @@ pub struct SqliteStore {
     found: Option<Checkpoint>,
     /// Log index files that were not there before it was opened to read only.
     leftovers: Vec<PathBuf>,
+    /// Held while retention is at it.
+    pub(crate) retaining: Mutex<PutOff>,
 }
 
 impl SqliteStore {
@@ -62,7 +65,14 @@ impl SqliteStore {
         let readers = Readers::new(Use::Read {
             cache_kib: config.reader_cache_kib,
         });
-        let dropped = catalogue.dropped().await?;
+        let dropped = Dropped {
+            retained: catalogue.retained().await?,
+            ..catalogue.dropped().await?
+        };
+        for (name, past) in catalogue.thinned().await? {
+            let of = partitions.iter().find(|one| *one.name == *name);
+            of.inspect(|one| one.set_thinned(past));
+        }
         let shared = Shared::new(
             (config, clock),
             dir.to_owned(),
@@ -73,6 +83,7 @@ impl SqliteStore {
         upgrade(&shared).await?;
         forget_statistics(&shared).await?;
         load(&shared).await?;
+        shared.pins().ids = catalogue.pins().await?;
         let shared = Arc::new(shared);
         let writer = Writer::new(Arc::clone(&shared), catalogue);
         let writer = Mutex::new(Some(writer));
@@ -81,6 +92,7 @@ impl SqliteStore {
             writer,
             found: None,
             leftovers: Vec::new(),
+            retaining: Mutex::default(),
         })
     }
 
@@ -120,6 +132,7 @@ impl SqliteStore {
             writer: Mutex::new(None),
             found,
             leftovers,
+            retaining: Mutex::default(),
         })
     }
 

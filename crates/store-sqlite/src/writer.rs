@@ -3,12 +3,16 @@
 mod file;
 mod inserts;
 mod layout;
+mod moving;
 mod place;
 mod repack;
+mod retention;
 
 pub(crate) use file::dictionary_id;
+pub(crate) use moving::NewFile;
+pub(crate) use retention::{Before, Left};
 
-use crate::catalogue::{Catalogue, Dropped};
+use crate::catalogue::Catalogue;
 use crate::partition::Partition;
 use crate::rows;
 use crate::shared::Shared;
@@ -249,52 +253,15 @@ impl Writer {
         dictionary: &Dictionary,
         density: f64,
     ) -> Result<(), StoreError> {
+        // Its file is gone; the next one gets the dictionary with its first batch.
+        if partition.is_dropped() {
+            return Ok(());
+        }
         let mut file = self.take_file(partition).await?;
         file.add_dictionary(dictionary, density, self.shared.clock.now())
             .await?;
         self.keep_file(file).await;
         Ok(())
-    }
-
-    /// Drops a partition: its books move to the catalogue, its files go. After a crash anywhere in
-    /// between the next start ends it. Returns rows dropped.
-    pub(crate) async fn drop_partition(
-        &mut self,
-        partition: &Arc<Partition>,
-    ) -> Result<u64, StoreError> {
-        let figures = partition.figures();
-        let (name, rows) = (partition.name.as_ref(), figures.rows);
-        let mut done = self
-            .catalogue
-            .drop_partition(name, figures.books, rows)
-            .await;
-        if matches!(done, Err(StoreError::Unavailable(_))) {
-            self.give_up_reserve();
-            done = self
-                .catalogue
-                .drop_partition(name, figures.books, rows)
-                .await;
-        }
-        done?;
-        let mut dropped: Dropped = self.shared.dropped();
-        dropped.books.add(figures.books);
-        dropped.rows += rows;
-        self.shared.remove_partition(partition, dropped);
-        self.unsynced.retain(|one| one.name != partition.name);
-        if let Some(place) = self
-            .files
-            .iter()
-            .position(|file| file.partition.name == partition.name)
-        {
-            let file = self.files.remove(place);
-            // It would move the log into a file that goes in a moment; what matters is that it is shut.
-            drop(file.connection.close().await);
-        }
-        self.shared.readers.close(Some(partition)).await;
-        remove_files(&partition.path)?;
-        self.catalogue.forget(name).await?;
-        self.keep_reserve();
-        Ok(rows)
     }
 
     /// Closes every file; logs are moved into their files and removed.

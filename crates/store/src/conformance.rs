@@ -11,6 +11,7 @@ pub mod generated;
 pub mod merging;
 pub mod paging;
 pub mod policies;
+pub mod retention;
 pub mod searching;
 pub mod upgrade;
 pub mod upkeep;

@@ -17,6 +17,7 @@ mod open;
 pub mod pack;
 mod plan;
 mod ranges;
+pub mod retention;
 pub mod rollup;
 mod search;
 pub mod segment;
@@ -37,7 +38,7 @@ pub use search::{
 pub use stats::{StatRow, StatsQuery};
 pub use summary::{Filed, summarize};
 pub use traits::{
-    CheckReport, DictionaryHealth, Difference, Maintenance, PartitionHealth, SharedReader,
+    CheckReport, DictionaryHealth, Difference, Maintenance, PartitionHealth, Pins, SharedReader,
     SpanWriter, Store, StoreHealth, TraceReader,
 };
 

@@ -1,9 +1,11 @@
 //! The store in memory: the contract said as plainly as possible, and so the oracle of the
 //! conformance suite. It scans everything for every answer and keeps nothing on disk.
 
+mod retention;
 mod rollup;
 
 use crate::eval::matches;
+use crate::retention::{Keep, Past, Retained};
 use crate::summary::collect_keys;
 use crate::tables::Step;
 use crate::{
@@ -31,7 +33,7 @@ const PAGE: usize = 1_000;
 #[derive(Debug)]
 pub struct MemoryStore {
     clock: Arc<dyn Clock>,
-    keep: u64,
+    keep: Keep,
     state: Mutex<State>,
 }
 
@@ -44,6 +46,9 @@ struct State {
     upto: FxHashMap<TraceId, hoplog_model::Position>,
     decisions: FxHashMap<TraceId, Decision>,
     dropped_rows: u64,
+    retained: Retained,
+    thinned: BTreeMap<u64, Past>,
+    pins: FxHashSet<TraceId>,
 }
 
 #[derive(Debug)]
@@ -57,6 +62,11 @@ struct Row {
 impl MemoryStore {
     /// An empty store that keeps days for `keep` nanoseconds after their end.
     pub fn new(clock: Arc<dyn Clock>, keep: u64) -> Self {
+        Self::keeping(clock, Keep::all(keep))
+    }
+
+    /// An empty store that keeps what `keep` says.
+    pub fn keeping(clock: Arc<dyn Clock>, keep: Keep) -> Self {
         Self {
             clock,
             keep,
@@ -152,6 +162,7 @@ impl State {
                 name: format!("day {}", row.day),
                 from: row.day * DAY,
                 to: row.day.saturating_add(1).saturating_mul(DAY),
+                thinned: self.thinned.get(&row.day).copied().unwrap_or_default(),
                 ..PartitionHealth::default()
             });
             health.rows += 1;
@@ -302,19 +313,7 @@ impl TraceReader for MemoryStore {
 #[async_trait]
 impl Maintenance for MemoryStore {
     async fn retain(&self, now: UnixNanos) -> Result<u64, StoreError> {
-        let mut state = self.lock();
-        let is_kept = |day: u64| {
-            day.saturating_add(1)
-                .saturating_mul(DAY)
-                .saturating_add(self.keep)
-                > now
-        };
-        let before = state.rows.len();
-        state.rows.retain(|_, row| is_kept(row.day));
-        state.rollups.retain(is_kept);
-        let dropped = (before - state.rows.len()) as u64;
-        state.dropped_rows += dropped;
-        Ok(dropped)
+        Ok(self.lock().retain(&self.keep, now))
     }
 
     async fn train(&self) -> Result<bool, StoreError> {
@@ -346,6 +345,8 @@ impl Maintenance for MemoryStore {
             bytes: partitions.iter().map(|day| day.bytes).sum(),
             rows: state.rows.len() as u64,
             dropped_rows: state.dropped_rows,
+            retained: state.retained,
+            pins: state.pins.len() as u64,
             partitions,
             ..StoreHealth::default()
         })
@@ -388,4 +389,10 @@ mod tests {
     }
 
     crate::conformance!(fresh);
+
+    async fn keeping(clock: Arc<dyn Clock>, keep: Keep) -> ((), MemoryStore) {
+        ((), MemoryStore::keeping(clock, keep))
+    }
+
+    crate::conformance_of_retention!(keeping);
 }

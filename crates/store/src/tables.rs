@@ -20,6 +20,7 @@ mod rollups;
 mod settled;
 mod stats;
 mod stored;
+mod thin;
 
 pub use check::{Checked, check};
 pub use filters::Asked;
@@ -28,12 +29,15 @@ pub use learn::{Learned, ROWS_LEAST, SAMPLES, learn};
 pub use names::{Fresh, INTERFACES_MAX, KEYS_MAX, Names, key_number};
 pub use numbers::{bits, lower, ordered, upper};
 pub use packing::{Packing, Repacked};
-pub use prepare::{FilterLine, Job, NewRow, Prepared, Search as SearchLines, prepare};
+pub use prepare::{
+    FilterLine, Job, Moving, NewRow, Prepared, Search as SearchLines, move_rows, prepare,
+};
 pub use repack::{Line, Smaller, Step, repack, repacked};
 pub use rollups::{Cell, Changes, Deltas, Pending, changed, decode, encode, hours};
 pub use settled::Settled;
 pub use stats::{Rollup, Sums};
 pub use stored::{Columns, Stored, WholeRow, check32_of, join, trace_id};
+pub use thin::{Kept, Moved, NewPartition, Stay, thin};
 
 use crate::StoreError;
 use crate::filter::merged::{self, Merged};

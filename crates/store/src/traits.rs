@@ -1,5 +1,6 @@
 //! What every store does. Each sentence with MUST is a case of the conformance suite.
 
+use crate::retention::{Past, Retained};
 use crate::tables::Step;
 use crate::{
     Books, Checkpoint, Page, Recovery, Search, StatRow, StatsQuery, StoreError, StoredRequest,
@@ -94,6 +95,10 @@ pub struct StoreHealth {
     pub repacked_saved_bytes: u64,
     /// Rows retention has dropped since ever.
     pub dropped_rows: u64,
+    /// The same by reason. What was dropped before hoplog counted by reason is in none.
+    pub retained: Retained,
+    /// Requests that are kept by hand.
+    pub pins: u64,
 }
 
 /// Figures of one dictionary.
@@ -127,6 +132,8 @@ pub struct PartitionHealth {
     pub bytes: u64,
     /// Rows in it.
     pub rows: u64,
+    /// Kinds of requests that retention has taken out of it.
+    pub thinned: Past,
 }
 
 /// One thing `hoplog check` found.
@@ -154,8 +161,11 @@ pub struct CheckReport {
 /// Upkeep.
 #[async_trait]
 pub trait Maintenance: Debug + Send + Sync {
-    /// Drops partitions past their age, then the oldest until the size fits. A drop, never a delete;
-    /// MUST keep the books. Returns rows dropped.
+    /// Drops partitions past every age and thins those past some: rows that stay move, the old partition is
+    /// dropped. Then drops the oldest until the size fits. A drop, never a delete: space comes free at once. MUST
+    /// keep the books and the roll-ups of partitions that stay; MUST NOT drop a row that is pinned, unless the
+    /// size fits in no other way; MUST NOT make a writer or reader wait while rows move. A partition that is
+    /// being written to is left for the next time. Returns rows dropped.
     async fn retain(&self, now: UnixNanos) -> Result<u64, StoreError>;
 
     /// Trains and installs a better dictionary when there is enough to learn from. True if one was installed.
@@ -188,10 +198,27 @@ pub trait Maintenance: Debug + Send + Sync {
     ) -> Result<CheckReport, StoreError>;
 }
 
-/// All of it; everything above holds `Arc<dyn Store>` or the one role it needs.
-pub trait Store: SpanWriter + TraceReader + Maintenance {}
+/// Requests kept by hand, whatever their age. Nothing else is written on behalf of readers.
+#[async_trait]
+pub trait Pins: Debug + Send + Sync {
+    /// Keeps a request, or (`is_kept` false) leaves it to its age again. It need not have a row yet. MUST be durable
+    /// when it returns. True if that changes anything; [`StoreError::Invalid`] if [`PINS_MAX`](crate::retention::PINS_MAX)
+    /// are kept already.
+    async fn pin(
+        &self,
+        trace_id: TraceId,
+        is_kept: bool,
+        now: UnixNanos,
+    ) -> Result<bool, StoreError>;
 
-impl<T: SpanWriter + TraceReader + Maintenance> Store for T {}
+    /// Those of these requests that are kept by hand, whoever asked for it.
+    async fn pinned(&self, trace_ids: &[TraceId]) -> Result<FxHashSet<TraceId>, StoreError>;
+}
+
+/// All of it; everything above holds `Arc<dyn Store>` or the one role it needs.
+pub trait Store: SpanWriter + TraceReader + Maintenance + Pins {}
+
+impl<T: SpanWriter + TraceReader + Maintenance + Pins> Store for T {}
 
 /// A reader shared by all who ask.
 pub type SharedReader = Arc<dyn TraceReader>;

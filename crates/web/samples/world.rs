@@ -7,6 +7,7 @@ use hoplog_model::times::{DAY, MINUTE};
 use hoplog_model::{Flags, ManualClock, Position, SpanKind, TraceId, UnixNanos};
 use hoplog_query::Answers;
 use hoplog_query::answers::{BooksAnswer, Pipeline, PipelineReport, ReasonCount, ReceiverLine};
+use hoplog_query::retention::{Age, Bytes, Keep};
 use hoplog_store::memory::MemoryStore;
 use hoplog_store::summary::summarize;
 use hoplog_store::{Joined, OpenRequests, Outcome, Part, SpanWriter, StoredRequest, WriteBatch};
@@ -110,8 +111,12 @@ pub(crate) fn config() -> Config {
         hosts: Vec::new(),
         otlp_grpc: "http://127.0.0.1:4317".into(),
         otlp_http: "http://127.0.0.1:4318".into(),
-        retention_age: Some(30 * DAY),
-        retention_bytes: Some(20 << 30),
+        keep: Keep {
+            errors: Age::Nanos(30 * DAY),
+            slow: Age::Nanos(14 * DAY),
+            bytes: Bytes::AtMost(20 << 30),
+            ..Keep::all(3 * DAY)
+        },
     }
 }
 
@@ -123,7 +128,12 @@ pub(crate) fn empty() -> Arc<Answers> {
         empty: true,
         commits: watch::channel(0).0,
     });
-    Arc::new(Answers::new(store.clone(), store, pipeline, clock))
+    Arc::new(Answers::new(
+        store.clone(),
+        (store.clone(), store),
+        pipeline,
+        clock,
+    ))
 }
 
 /// Answers over an hour of the shop, with a request of `large` spans in it.
@@ -158,7 +168,12 @@ pub(crate) async fn shop(large: usize) -> Arc<Answers> {
         empty: false,
         commits: watch::channel(0).0,
     });
-    Arc::new(Answers::new(reader, store, pipeline, clock))
+    Arc::new(Answers::new(
+        reader,
+        (store.clone(), store),
+        pipeline,
+        clock,
+    ))
 }
 
 fn part(trace: &Trace) -> Part {

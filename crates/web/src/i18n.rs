@@ -78,7 +78,10 @@ messages! {
     open_bytes inbox_bytes inbox_damaged rows_merged newest_span never store store_rows store_bytes
     store_density store_dictionaries store_repacked store_repacked_saved dictionaries_hint dictionary_none
     dictionary_current col_dictionary col_density_trained col_density_now store_dropped partitions no_partitions retention_none
-    retention_age retention_size col_partition col_share settings_about theme theme_auto
+    retention_age retention_outcomes forever store_gone store_gone_age store_gone_outcome
+    store_gone_size store_pins pins_lost flag_kept flag_kept_why keep_it keep_off keep_why
+    thinned_without thinned_rest thinned_slow thinned_errors
+    retention_size col_partition col_share settings_about theme theme_auto
     theme_light theme_dark language language_auto keys_hint keys_on keys_off zone zone_hint
     zone_offset zone_now key_query key_id key_rows key_fold key_next_path key_copy key_views
     key_help key_close start_title start_waiting start_again start_rust start_rust_code
@@ -233,6 +236,7 @@ mod tests {
             "other_lang",
             "query_example",
             "percent",
+            "store_gone",
             "read_and",
             "read_order",
             "read_had",

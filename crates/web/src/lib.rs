@@ -32,9 +32,10 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use hoplog_model::UnixNanos;
 use hoplog_query::Answers;
+use hoplog_query::retention::Keep;
 use http::{HeaderValue, header};
 use std::sync::Arc;
 use tower_http::compression::CompressionLayer;
@@ -53,10 +54,8 @@ pub struct Config {
     pub otlp_grpc: String,
     /// Where OTLP/HTTP is received, e.g. `http://127.0.0.1:4318`.
     pub otlp_http: String,
-    /// Requests are dropped when they are this old, in nanoseconds; none for never.
-    pub retention_age: Option<u64>,
-    /// The oldest are dropped when the store takes more bytes than this; none for no limit.
-    pub retention_bytes: Option<u64>,
+    /// How long requests are kept, and how many bytes they may take.
+    pub keep: Keep,
 }
 
 /// What every handler holds.
@@ -89,6 +88,7 @@ pub fn router(answers: Arc<Answers>, config: Config) -> Router {
         .route("/", get(pages::home::get))
         .route("/requests", get(pages::requests::get))
         .route("/requests/{trace_id}", get(pages::request::get))
+        .route("/requests/{trace_id}/keep", post(pages::request::keep))
         .route("/services/{service}", get(pages::service::get))
         .route(
             "/services/{service}/{interface}",

@@ -65,7 +65,8 @@ impl Answers {
             after: token.map(|token| token.after),
             bounds: Bounds::default(),
         };
-        let page = self.reader.search(&search).await?;
+        let mut page = self.reader.search(&search).await?;
+        self.mark_kept(&mut page.hits).await?;
         let until = searched_until(&page, sort, window);
         let next = page
             .next

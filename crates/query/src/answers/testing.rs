@@ -191,7 +191,7 @@ impl World {
         });
         let answers = Answers::new(
             store.clone(),
-            store.clone(),
+            (store.clone(), store.clone()),
             pipeline.clone(),
             clock.clone(),
         );

@@ -2,6 +2,7 @@
 
 use crate::answers::{BooksAnswer, PipelineReport, ReceiverLine};
 use hoplog_store::StoreHealth;
+use hoplog_store::retention::{Gone, Reason};
 use std::fmt::{Display, Write};
 
 /// Text format 0.0.4.
@@ -161,6 +162,32 @@ fn of_store(page: &mut Page, store: &StoreHealth) {
         "Requests that retention has dropped",
     );
     page.line("hoplog_store_dropped_rows_total", &[], store.dropped_rows);
+    let gone = |name, help, value: fn(&Gone) -> u64, page: &mut Page| {
+        page.head(name, "counter", help);
+        for reason in Reason::ALL {
+            let value = value(store.retained.of(reason));
+            page.line(name, &[("reason", reason.name())], value);
+        }
+    };
+    gone(
+        "hoplog_retention_rows_total",
+        "Requests that retention has dropped, by reason",
+        |gone| gone.rows,
+        page,
+    );
+    gone(
+        "hoplog_retention_bytes_total",
+        "Bytes on disk that came free",
+        |gone| gone.bytes,
+        page,
+    );
+    gone(
+        "hoplog_retention_kept_rows_total",
+        "Requests kept by hand that had to go all the same",
+        |gone| gone.pinned,
+        page,
+    );
+    page.gauge("hoplog_kept_requests", "Requests kept by hand", store.pins);
 }
 
 fn dictionaries(page: &mut Page, store: &StoreHealth) {

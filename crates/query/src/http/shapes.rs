@@ -331,3 +331,20 @@ fn query(line: &QueryFigures) -> QueryShape<'_> {
         requests_complete: line.complete,
     }
 }
+
+/// Whether a request is kept by hand from now on.
+#[derive(Debug, Serialize)]
+pub(super) struct Kept {
+    trace_id: TraceId,
+    kept: bool,
+    changed: bool,
+}
+
+/// The answer to `keep`.
+pub(super) fn kept(trace_id: TraceId, kept: bool, changed: bool) -> Kept {
+    Kept {
+        trace_id,
+        kept,
+        changed,
+    }
+}

@@ -187,3 +187,52 @@ async fn the_machine_pages_answer() {
         insta::assert_snapshot!("metrics", lines.collect::<Vec<_>>().join("\n"));
     });
 }
+
+/// The status, and whether the call changed anything.
+async fn keep(router: &Router, method: http::Method, path: &str) -> (StatusCode, Value) {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test]
+async fn a_request_is_kept_until_it_is_let_go() {
+    let (_world, router) = shop().await;
+    let row = format!("/api/v1/requests/{}", trace_id(1));
+    let path = format!("{row}/keep");
+    let is_flagged = async |path: &str| {
+        let got = get(&router, path).await.json();
+        let flags = got["flags"].as_array().cloned().unwrap();
+        flags.contains(&Value::from("kept"))
+    };
+    assert!(!is_flagged(&row).await);
+    for changed in [true, false] {
+        let (status, body) = keep(&router, http::Method::PUT, &path).await;
+        assert_eq!(
+            (status, &body["kept"]),
+            (StatusCode::OK, &Value::from(true))
+        );
+        assert_eq!(body["changed"], changed);
+        assert!(is_flagged(&row).await);
+    }
+    let list = get(&router, "/api/v1/requests?limit=1000").await.json();
+    let text = list["requests"].to_string();
+    assert_eq!(text.matches("\"kept\"").count(), 1, "{text}");
+    let (_, body) = keep(&router, http::Method::DELETE, &path).await;
+    assert_eq!(body["changed"], true);
+    assert!(!is_flagged(&row).await);
+    // One whose spans are still on their way can be kept, too.
+    let unknown = "/api/v1/requests/000000000000000000000000000000aa/keep";
+    let (status, body) = keep(&router, http::Method::PUT, unknown).await;
+    assert_eq!(
+        (status, &body["changed"]),
+        (StatusCode::OK, &Value::from(true))
+    );
+    let (status, body) = keep(&router, http::Method::POST, &path).await;
+    assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+    let said = body["detail"].as_str().unwrap();
+    assert!(said.contains("takes PUT and DELETE"), "{said}");
+}

@@ -1,6 +1,6 @@
 SELECT from_nanos, to_nanos, name, newest, folded, interface_count, stored, duplicate, left_out,
     row_count, packed_bytes, min_start, max_start, max_duration, n, merged_from, merged_to,
-    counted_from, packing, max_extent
+    counted_from, packing, max_extent, thinned
 FROM partitions
 WHERE from_nanos = $1 AND state = 'live'
 FOR UPDATE

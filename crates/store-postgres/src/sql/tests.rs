@@ -14,8 +14,17 @@ use std::collections::BTreeMap;
 /// Plans by the name of the statement.
 pub(super) type Plans = BTreeMap<&'static str, Value>;
 
-/// Tables that stay small: a line for each partition, collector or dictionary.
-const SMALL: [&str; 4] = ["partitions", "collectors", "dictionaries", "dropped"];
+/// Tables that stay small: a line for each partition, collector, dictionary or reason, or as many as there may be
+/// requests kept by hand.
+const SMALL: [&str; 7] = [
+    "partitions",
+    "collectors",
+    "dictionaries",
+    "dropped",
+    "retained",
+    "pins",
+    "pin_state",
+];
 /// System tables that tell sizes.
 const SYSTEM: [&str; 2] = ["read_sizes", "read_dead"];
 /// Those that read an index from one end, as far as their limit goes.
@@ -35,6 +44,7 @@ async fn plan(connection: &mut PgConnection, statement: &Statement, day: i64) ->
         .iter()
         .map(|kind| match kind.as_str() {
             "bytea" | "text" => format!("''::{kind}"),
+            "smallint" => "0::smallint".to_owned(),
             array if array.ends_with("[]") => format!("'{{}}'::{array}"),
             number => format!("{day}::{number}"),
         })

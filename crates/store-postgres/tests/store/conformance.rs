@@ -2,8 +2,8 @@
 //! cluster with the Citus extension, on that, with the tables distributed. Its schema `hoplog` is dropped.
 
 use hoplog_model::Clock;
-use hoplog_model::times::DAY;
 use hoplog_store::conformance::KEEP;
+use hoplog_store::retention::Keep;
 use hoplog_store_postgres::{Config, PostgresStore};
 use hoplog_testkit::postgres::{Database, shared};
 use std::sync::{Arc, LazyLock};
@@ -42,12 +42,16 @@ impl Place {
 }
 
 async fn fresh(clock: Arc<dyn Clock>) -> (Place, PostgresStore) {
+    keeping(clock, Keep::all(KEEP)).await
+}
+
+async fn keeping(clock: Arc<dyn Clock>, keep: Keep) -> (Place, PostgresStore) {
     let place = match std::env::var("TEST_CITUS_URL") {
         Ok(url) => Place::on_cluster(url).await,
         Err(_) => Place::ours(),
     };
     let config = Config {
-        retain_days: Some(u32::try_from(KEEP / DAY).unwrap()),
+        keep,
         ..Config::default()
     };
     let store = PostgresStore::open(&place.url, config, clock).await;
@@ -55,3 +59,4 @@ async fn fresh(clock: Arc<dyn Clock>) -> (Place, PostgresStore) {
 }
 
 hoplog_store::conformance!(fresh);
+hoplog_store::conformance_of_retention!(keeping);

@@ -8,5 +8,6 @@
 mod cancelled;
 mod conformance;
 mod repacking;
+mod thinning;
 mod upgrade;
 mod vacuum;

@@ -73,7 +73,7 @@ fn parts(parts: Vec<(TraceId, i64, Vec<u8>)>) -> Bulk {
     bulk
 }
 
-fn decisions(decisions: Vec<(TraceId, Outcome, UnixNanos)>) -> Bulk {
+pub(super) fn decisions(decisions: Vec<(TraceId, Outcome, UnixNanos)>) -> Bulk {
     let mut bulk = Bulk::new(&sql::DECISIONS, decisions.len());
     for (trace_id, outcome, at) in decisions {
         let outcome = if outcome == Outcome::Drop {
@@ -113,7 +113,7 @@ fn records(segment: i64, lines: Vec<(i64, Vec<u8>)>, area: &mut Area) -> Bulk {
     bulk
 }
 
-fn names(fresh: Fresh) -> [Bulk; 2] {
+pub(super) fn names(fresh: Fresh) -> [Bulk; 2] {
     let mut interfaces = Bulk::new(&sql::INTERFACES, fresh.interfaces.len());
     for (id, interface) in fresh.interfaces {
         interfaces

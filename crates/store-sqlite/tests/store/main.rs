@@ -13,5 +13,6 @@ mod growing;
 mod repacking;
 mod retention;
 mod support;
+mod thinning;
 mod training;
 mod upgrade;

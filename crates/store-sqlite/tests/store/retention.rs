@@ -4,6 +4,7 @@ use super::support::{check, clock, config, files, fill, fresh, open, run};
 use hoplog_model::times::DAY;
 use hoplog_store::conformance::build::{Span, part, trace};
 use hoplog_store::conformance::{NOW, books, write};
+use hoplog_store::retention::Keep;
 use hoplog_store::{Maintenance, Part, TraceReader};
 use hoplog_store_sqlite::{Config, SqliteStore};
 
@@ -54,6 +55,7 @@ async fn the_oldest_go_until_the_size_fits_and_the_newest_stays() {
     let config = Config {
         retain_days: None,
         retain_bytes: Some(1),
+        keep: Keep::forever(),
         ..config()
     };
     let store = SqliteStore::open(dir.path(), config, clock())

@@ -192,6 +192,8 @@ pub async fn fill(store: &dyn Store) {
         received(part(trace_v7(NOW - HOUR, 4), &[v7]), 304, NOW),
     ];
     write(store, parts).await;
+    let pinned = store.pin(trace(303), true, NOW).await;
+    assert!(pinned.expect("a request can be kept"));
     later_parts(store, 400).await;
 }
 
@@ -303,9 +305,14 @@ pub async fn answers(store: &dyn Store) -> String {
     }
     let mut all = super::found(store, &search(RequestExpr::everything())).await;
     all.sort_unstable();
+    let pinned = store.pinned(&all).await.expect("the store can be read");
     for id in all {
         let found = read(store, id).await;
         put(&mut out, &line(&id, &found));
+        // Schemas before the third know of none.
+        if pinned.contains(&id) {
+            put(&mut out, &format!("{} is kept by hand", short(&id)));
+        }
     }
     let query = StatsQuery {
         to: NOW + DAY,

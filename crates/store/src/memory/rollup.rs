@@ -6,7 +6,7 @@ use crate::{StatRow, StatsQuery};
 use hoplog_model::times::MINUTE;
 use hoplog_model::{Interface, Sketch, SpanStatus, UnixNanos};
 use hoplog_otlp::SpanRef;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
 pub(super) struct RollUps(BTreeMap<(u64, Interface, UnixNanos), RollUp>);
@@ -52,6 +52,11 @@ impl RollUps {
                 self.0.remove(&key);
             }
         }
+    }
+
+    /// Days that there are any of.
+    pub(super) fn days(&self) -> BTreeSet<u64> {
+        self.0.keys().map(|(day, ..)| *day).collect()
     }
 
     pub(super) fn retain(&mut self, is_kept: impl Fn(u64) -> bool) {

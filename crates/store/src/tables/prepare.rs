@@ -1,6 +1,10 @@
 //! Everything about a batch that needs no database: merging, summaries, packing, search records. Runs
 //! on a thread of its own.
 
+mod moved;
+
+pub use moved::{Moving, move_rows};
+
 use super::merge::{self, Frames};
 use super::names::{Fresh, Names, key_number};
 use super::packing::Repacked;
@@ -132,23 +136,12 @@ pub fn prepare(
     job: Job,
     order: impl FnOnce(&[(NewRow, i64)]) -> Vec<usize>,
 ) -> Result<Prepared, StoreError> {
-    let mut work = Work {
-        request_spans: job.request_spans,
-        dictionary: job.dictionaries.current(),
-        dictionaries: job.dictionaries,
-        packer: Packer::new(),
-        unpacker: Unpacker::new(),
-        names: job.names,
-        builder: SegmentBuilder::new(),
-        rollups: Rollups::new(),
-        rows: Vec::with_capacity(job.parts.len()),
-        parts: Vec::new(),
-        decisions: Vec::new(),
-        replaced_rows: Vec::new(),
-        written: Written::default(),
-        packed_bytes: 0,
-        repacked: Repacked::default(),
-    };
+    let mut work = Work::new(
+        job.names,
+        job.dictionaries,
+        job.request_spans,
+        job.parts.len(),
+    );
     let mut upto = Vec::with_capacity(job.parts.len() * 24);
     let mut upto_max = 0;
     for (part, stored) in job.parts {
@@ -162,6 +155,26 @@ pub fn prepare(
 }
 
 impl Work {
+    fn new(names: Names, dictionaries: Arc<Dictionaries>, request_spans: u32, rows: usize) -> Self {
+        Self {
+            request_spans,
+            dictionary: dictionaries.current(),
+            dictionaries,
+            packer: Packer::new(),
+            unpacker: Unpacker::new(),
+            names,
+            builder: SegmentBuilder::new(),
+            rollups: Rollups::new(),
+            rows: Vec::with_capacity(rows),
+            parts: Vec::new(),
+            decisions: Vec::new(),
+            replaced_rows: Vec::new(),
+            written: Written::default(),
+            packed_bytes: 0,
+            repacked: Repacked::default(),
+        }
+    }
+
     fn take(&mut self, part: &Arc<Part>, stored: Option<Stored>) -> Result<(), StoreError> {
         self.written.duplicate += u64::from(part.duplicates);
         self.written.left_out += u64::from(part.capped);

@@ -14,6 +14,7 @@ use axum::response::Response;
 use dictionaries::DictionaryRow;
 use hoplog_model::UnixNanos;
 use hoplog_query::answers::{BooksAnswer, PipelineReport, ReasonCount, ReceiverLine};
+use hoplog_query::retention::{Age, Gone, Keep, Past};
 use hoplog_query::{PartitionHealth, StoreHealth};
 
 /// The page.
@@ -94,6 +95,8 @@ struct Pair {
 #[derive(Debug)]
 struct PartitionRow {
     name: String,
+    /// What retention has taken out of it; empty for nothing.
+    thinned: String,
     from: String,
     to: String,
     rows: String,
@@ -125,16 +128,10 @@ async fn page(web: &Web, reader: &Reader) -> Result<PipelinePage, Failure> {
     let newest = data.report.newest_committed;
     let c = Chrome::new(reader, Place::Pipeline, reader.t().pipeline, newest);
     let c = c.cost(1, web.now().saturating_sub(began));
-    let limits = (web.config.retention_age, web.config.retention_bytes);
-    Ok(view(c, reader, &data, limits))
+    Ok(view(c, reader, &data, &web.config.keep))
 }
 
-fn view(
-    c: Chrome,
-    reader: &Reader,
-    data: &Data,
-    limits: (Option<u64>, Option<u64>),
-) -> PipelinePage {
+fn view(c: Chrome, reader: &Reader, data: &Data, keep: &Keep) -> PipelinePage {
     let t = reader.t();
     let Data {
         books,
@@ -148,7 +145,7 @@ fn view(
     ];
     PipelinePage {
         c,
-        state: state(ready, report.newest_committed, reader),
+        state: state((ready, report.newest_committed), health, reader),
         books: books_view(books, t),
         receivers: report
             .receivers
@@ -158,7 +155,7 @@ fn view(
         reasons,
         way: way(report, reader),
         store: store(health, t),
-        retention: retention(health, limits, t),
+        retention: retention(health, keep, t),
         partitions: health
             .partitions
             .iter()
@@ -169,7 +166,11 @@ fn view(
     }
 }
 
-fn state(ready: &Result<(), String>, newest: Option<UnixNanos>, reader: &Reader) -> Vec<StatePill> {
+fn state(
+    (ready, newest): (&Result<(), String>, Option<UnixNanos>),
+    health: &StoreHealth,
+    reader: &Reader,
+) -> Vec<StatePill> {
     let t = reader.t();
     let pill = |ok: bool, text: String| StatePill {
         class: if ok { "" } else { "w" },
@@ -190,7 +191,12 @@ fn state(ready: &Result<(), String>, newest: Option<UnixNanos>, reader: &Reader)
         }
         None => pill(false, t.fresh_none.into()),
     };
-    vec![ready, fresh]
+    let lost = health.retained.size.pinned;
+    let lost = (lost > 0).then(|| {
+        let args = [("n", format::count(lost).into())];
+        pill(false, t.text(t.pins_lost, &args))
+    });
+    [ready, fresh].into_iter().chain(lost).collect()
 }
 
 fn books_view(books: &BooksAnswer, t: &'static Messages) -> BooksView {
@@ -288,6 +294,18 @@ fn way(report: &PipelineReport, reader: &Reader) -> Vec<Pair> {
 }
 
 fn store(health: &StoreHealth, t: &'static Messages) -> Vec<Pair> {
+    let gone = |label, gone: &Gone| Pair {
+        label,
+        value: if gone.rows == 0 {
+            format::count(0)
+        } else {
+            let args = [
+                ("rows", format::count(gone.rows).into()),
+                ("size", format::bytes(gone.bytes).plain().into()),
+            ];
+            t.text(t.store_gone, &args)
+        },
+    };
     vec![
         Pair {
             label: t.store_rows,
@@ -317,16 +335,40 @@ fn store(health: &StoreHealth, t: &'static Messages) -> Vec<Pair> {
             label: t.store_dropped,
             value: format::count(health.dropped_rows),
         },
+        gone(t.store_gone_age, &health.retained.age),
+        gone(t.store_gone_outcome, &health.retained.outcome),
+        gone(t.store_gone_size, &health.retained.size),
+        Pair {
+            label: t.store_pins,
+            value: format::count(health.pins),
+        },
     ]
 }
 
-fn retention(
-    health: &StoreHealth,
-    (age, bytes): (Option<u64>, Option<u64>),
-    t: &'static Messages,
-) -> String {
-    let age = age.map(|age| t.text(t.retention_age, &[("age", t.age(age).into())]));
-    let size = bytes.map(|most| {
+fn retention(health: &StoreHealth, keep: &Keep, t: &'static Messages) -> String {
+    let of = |age: Age| {
+        // No request goes before the rest does.
+        let both = match (age, keep.rest) {
+            (Age::Nanos(age), Age::Nanos(rest)) => Some(age.max(rest)),
+            _ => None,
+        };
+        both.map_or(t.forever.into(), |age| t.age(age))
+    };
+    let is_one = of(keep.errors) == of(keep.rest) && of(keep.slow) == of(keep.rest);
+    let age = match keep.rest {
+        Age::Forever => None,
+        Age::Nanos(age) if is_one => Some(t.text(t.retention_age, &[("age", t.age(age).into())])),
+        Age::Nanos(_) => {
+            let args = [
+                ("errors", of(keep.errors).into()),
+                ("over", t.age(keep.slow_over.0).into()),
+                ("slow", of(keep.slow).into()),
+                ("rest", of(keep.rest).into()),
+            ];
+            Some(t.text(t.retention_outcomes, &args))
+        }
+    };
+    let size = keep.bytes.at_most().map(|most| {
         let args = [
             ("size", format::bytes(most).plain().into()),
             ("used", format::bytes(health.bytes).plain().into()),
@@ -347,11 +389,22 @@ fn retention(
     }
 }
 
+fn thinned(past: Past, t: &'static Messages) -> String {
+    let names = [
+        (Past::REST, t.thinned_rest),
+        (Past::SLOW, t.thinned_slow),
+        (Past::ERRORS, t.thinned_errors),
+    ];
+    let gone = names.into_iter().filter(|(one, _)| past.contains(*one));
+    gone.map(|(_, name)| name).collect::<Vec<_>>().join(", ")
+}
+
 fn partition(partition: &PartitionHealth, health: &StoreHealth, reader: &Reader) -> PartitionRow {
     let t = reader.t();
     let time = |at| format!("{} {}", t.day(at, reader.zone), reader.zone.minute(at));
     PartitionRow {
         name: partition.name.clone(),
+        thinned: thinned(partition.thinned, t),
         from: time(partition.from),
         to: time(partition.to),
         rows: format::count(partition.rows),

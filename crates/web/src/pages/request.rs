@@ -19,8 +19,9 @@ use crate::rich::Html;
 use crate::url::Href;
 use crate::waterfall::{self, Drawing, Fold, MiniView, PathView, Plan, RowView, View, WINDOW};
 use askama::Template;
+use axum::Form;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use hoplog_model::times::{HOUR, MINUTE};
 use hoplog_model::{Flags, Interface, SpanStatus, Summary, TraceId};
 use hoplog_query::StoredRequest;
@@ -74,6 +75,10 @@ struct Head {
     interface_href: Option<String>,
     otlp: String,
     json: String,
+    /// Where the button that keeps it posts to, what, and what it says.
+    keep_action: String,
+    keep_value: &'static str,
+    keep: &'static str,
     machine: String,
     time: String,
     ago: String,
@@ -147,6 +152,29 @@ async fn page(
     let mut page = view(c, reader, &request, &insight, &usuals, &View::read(params));
     page.c = page.c.cost(2, web.now().saturating_sub(began));
     Ok(page)
+}
+
+/// Keeps the request whatever its age, or no longer, and goes back to its page.
+pub(crate) async fn keep(
+    State(web): State<Web>,
+    Path(id): Path<String>,
+    reader: Reader,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Response {
+    let is_kept = fields
+        .iter()
+        .any(|(name, value)| name == "keep" && value == "on");
+    match set_kept(&web, &id, is_kept).await {
+        Ok(()) => Redirect::to(&Href::path(&["requests", &id]).to_string()).into_response(),
+        Err(failure) => failure.response(&reader),
+    }
+}
+
+async fn set_kept(web: &Web, id: &str, is_kept: bool) -> Result<(), Failure> {
+    let not_found = |_| Failure::NoRequest(id.chars().take(64).collect());
+    let trace_id: TraceId = id.parse().map_err(not_found)?;
+    web.answers.keep(trace_id, is_kept).await?;
+    Ok(())
 }
 
 /// What is usual for the interfaces of the request, from the hour around it.
@@ -266,6 +294,7 @@ fn head(request: &StoredRequest, usuals: &Usuals, reader: &Reader) -> Head {
     });
     let at = summary.started_at;
     let ago = t.age(reader.now.saturating_sub(at));
+    let is_kept = summary.flags.contains(Flags::KEPT);
     Head {
         failed,
         status,
@@ -278,6 +307,9 @@ fn head(request: &StoredRequest, usuals: &Usuals, reader: &Reader) -> Head {
             .then(|| service::address(&interface.service, &interface.name, interface.kind).into()),
         otlp: Href::path(&["api", "v1", "requests", &id, "otlp"]).into(),
         json: Href::path(&["api", "v1", "requests", &id]).into(),
+        keep_action: Href::path(&["requests", &id, "keep"]).into(),
+        keep_value: if is_kept { "off" } else { "on" },
+        keep: if is_kept { t.keep_off } else { t.keep_it },
         machine: reader.zone.machine(at),
         time: t.day_time(at, reader.zone),
         ago: t.text(t.ago, &[("ago", ago.into())]),
@@ -310,6 +342,7 @@ fn notices(summary: &Summary, here: &Href, t: &'static Messages) -> Vec<Notice> 
         (Flags::CAPPED, true, t.flag_capped_why),
         (Flags::CLAMPED_TIME, true, t.flag_clamped_why),
         (Flags::CONFLICT, true, t.flag_conflict_why),
+        (Flags::KEPT, false, t.flag_kept_why),
     ];
     let notice = |(flag, warn, why): (Flags, bool, &'static str)| {
         let n = format::count(u64::from(summary.capped_spans));

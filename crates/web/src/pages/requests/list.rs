@@ -191,6 +191,7 @@ fn pills(summary: &Summary, t: &'static Messages) -> Vec<Pill> {
         (Flags::ORPHANS, "w", t.flag_orphans, t.flag_orphans_why),
         (Flags::CAPPED, "w", t.flag_capped, t.flag_capped_why),
         (Flags::CLAMPED_TIME, "w", t.flag_clamped, t.flag_clamped_why),
+        (Flags::KEPT, "", t.flag_kept, t.flag_kept_why),
     ];
     // What is still arriving explains what is missing.
     let open = summary.flags.contains(Flags::OPEN);

@@ -1,0 +1,1 @@
+SELECT pins, changes FROM pin_state WHERE one = 1 FOR UPDATE

@@ -1,0 +1,1 @@
+UPDATE partitions SET thinned = $2 WHERE from_nanos = $1

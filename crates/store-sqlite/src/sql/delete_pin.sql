@@ -1,0 +1,1 @@
+DELETE FROM pins WHERE trace_id = ?1

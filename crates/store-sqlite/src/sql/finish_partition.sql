@@ -1,0 +1,1 @@
+UPDATE partitions SET state = 'live' WHERE name = ?1

@@ -1,0 +1,1 @@
+DELETE FROM thinned WHERE name = ?1

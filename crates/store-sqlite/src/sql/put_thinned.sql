@@ -1,0 +1,1 @@
+INSERT OR REPLACE INTO thinned (name, past) VALUES (?1, ?2)

@@ -1,0 +1,1 @@
+SELECT reason, partitions, row_count, bytes, pinned, at FROM retained

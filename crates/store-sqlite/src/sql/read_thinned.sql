@@ -1,0 +1,1 @@
+SELECT name, past FROM thinned
