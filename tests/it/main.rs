@@ -12,6 +12,7 @@ mod kill;
 mod order;
 mod policies;
 mod proto;
+mod retention;
 mod sdks;
 mod support;
 mod visible;

@@ -27,10 +27,17 @@ impl Shared {
             return Ok(Step::default());
         };
         for partition in partitions.iter().rev() {
-            if let Some((segment, _)) = next(partition, &dictionary) {
-                return self
-                    .repack_segment(&mut connection, partition.day(), segment, &dictionary)
-                    .await;
+            if let Some((_, next)) = next(partition, &dictionary) {
+                let day = partition.day();
+                let done = self.repack_segment(&mut connection, day, &next, &dictionary);
+                return match done.await {
+                    // Retention is at it, or has just taken it: there may be others.
+                    Err(StoreError::Busy(_)) => Ok(Step {
+                        more: true,
+                        ..Step::default()
+                    }),
+                    done => done,
+                };
             }
         }
         Ok(Step::default())
@@ -40,7 +47,7 @@ impl Shared {
         &self,
         connection: &mut PgConnection,
         day: i64,
-        segment: i64,
+        asked: &Packing,
         dictionary: &Arc<Dictionary>,
     ) -> Result<Step, StoreError> {
         let begun = connection.begin().await;
@@ -55,6 +62,11 @@ impl Shared {
             roll_back(transaction).await?;
             return Ok(Step::default());
         }
+        let since = Args::new().with(asked.segment - 1).with(1_i64);
+        let since = db::all(&mut transaction, sql::READ_SEGMENTS_SINCE.of(day), since);
+        let there = since.await?;
+        let there = there.first().map(|row| column(row, 0)).transpose()?;
+        let segment = asked.segment_there(there);
         let lines = read_lines(&mut transaction, day, segment).await?;
         let (dictionaries, with) = (Arc::clone(&self.dictionaries), Arc::clone(dictionary));
         let packed = tokio::task::spawn_blocking(move || repack(&dictionaries, &with, lines));
@@ -65,7 +77,7 @@ impl Shared {
         let partition = locked.first().map(Partition::read).transpose()?;
         // Batches may have come since the rows were read, other processes, or retention.
         let next = partition.and_then(|partition| next(&partition, dictionary));
-        let Some((_, next)) = next.filter(|(next, _)| *next == segment) else {
+        let Some((_, next)) = next.filter(|(next, _)| *next == asked.segment) else {
             roll_back(transaction).await?;
             return Ok(Step {
                 more: true,
@@ -77,7 +89,7 @@ impl Shared {
         }
         let done = exchange(&mut transaction, day, smaller).await?;
         let saved: u64 = done.iter().map(|smaller| smaller.saved).sum();
-        let packing = repacked(next, &done);
+        let packing = repacked(next.skipped_to(segment), &done);
         let args = Args::new().with(day).with(saved.cast_signed());
         let args = args.with(packing.encode());
         db::execute(&mut transaction, &sql::SET_PACKING, args).await?;

@@ -19,8 +19,11 @@ impl SqliteStore {
             let merged = partition.merged();
             // What is complete does not change any more, so that only writing it needs the writer.
             if is_due(merged.end, partition.figures().newest) {
-                self.merge_group(partition, merged).await?;
-                return Ok(true);
+                return match self.merge_group(partition, merged).await {
+                    // Retention has just taken it: there may be others.
+                    Err(_) if partition.is_dropped() => Ok(true),
+                    done => done.map(|()| true),
+                };
             }
         }
         Ok(false)

@@ -8,7 +8,7 @@ use crate::store::SqliteStore;
 use hoplog_model::RowId;
 use hoplog_store::StoreError;
 use hoplog_store::pack::Dictionary;
-use hoplog_store::tables::{Line, Smaller, Step, check32_of, repack};
+use hoplog_store::tables::{Line, Packing, Smaller, Step, check32_of, repack};
 use std::sync::Arc;
 
 impl SqliteStore {
@@ -18,8 +18,16 @@ impl SqliteStore {
             return Ok(Step::default());
         };
         for partition in self.shared.partitions().iter().rev() {
-            if let Some((segment, _)) = partition.next_to_repack(dictionary.id()) {
-                return self.repack_segment(partition, segment, &dictionary).await;
+            if let Some((_, next)) = partition.next_to_repack(dictionary.id()) {
+                let done = self.repack_segment(partition, &next, &dictionary).await;
+                // Retention has just taken it: there may be others.
+                if done.is_err() && partition.is_dropped() {
+                    return Ok(Step {
+                        more: true,
+                        ..Step::default()
+                    });
+                }
+                return done;
             }
         }
         Ok(Step::default())
@@ -28,16 +36,20 @@ impl SqliteStore {
     async fn repack_segment(
         &self,
         partition: &Arc<Partition>,
-        segment: i64,
+        next: &Packing,
         dictionary: &Arc<Dictionary>,
     ) -> Result<Step, StoreError> {
         let mut connection = self.connection(partition).await?;
+        let args = Args::new().with(next.segment - 1).with(1_i64);
+        let there = connection.all(&sql::READ_SEGMENTS_SINCE, args).await?;
+        let there = there.first().map(|row| column(row, 0)).transpose()?;
+        let segment = next.segment_there(there);
         let lines = read_lines(&mut connection, segment).await?;
         self.shared.readers.give_back(partition, connection);
         let smaller = self.smaller(lines, dictionary).await?;
         let mut writer = self.writer().await?;
         writer
-            .repack(partition, (segment, dictionary), smaller)
+            .repack(partition, (next.segment..=segment, dictionary), smaller)
             .await
     }
 

@@ -501,3 +501,52 @@ async fn folding_by_hand_lives_in_the_address() {
     let opened = page(&router, &format!("{FAILING}?open={group}"), "en", 200).await;
     assert_eq!(rows(&opened) - rows(&open), 24);
 }
+
+/// What is between two texts of a page.
+fn between<'a>(page: &'a str, before: &str, after: &str) -> &'a str {
+    let found = page
+        .split_once(before)
+        .and_then(|(_, rest)| rest.split_once(after));
+    found.unwrap_or_else(|| panic!("no {before:?}")).0
+}
+
+/// As a browser does it that runs no script: the button posts what its form says, and the answer leads back.
+#[tokio::test]
+async fn a_request_is_kept_and_let_go_by_a_form() {
+    let router = shop(FEW).await;
+    for said in ["on", "off"] {
+        let before = page(&router, FAILING, "en", 200).await;
+        assert_eq!(before.contains("Kept by hand"), said == "off", "{before}");
+        let post = "<form class=\"one\" method=\"post\" action=\"";
+        let form = between(&before, &format!("{post}{FAILING}"), "</form>");
+        let action = format!("{FAILING}{}", between(form, "", "\""));
+        let button = between(form, "<button ", ">");
+        let body = format!(
+            "{}={}",
+            between(button, "name=\"", "\""),
+            between(button, "value=\"", "\"")
+        );
+        assert_eq!(body, format!("keep={said}"));
+        let posted = |host: &str, body: String| {
+            Request::builder()
+                .method(Method::POST)
+                .uri(&action)
+                .header(header::HOST, "localhost:7717")
+                .header(header::ORIGIN, format!("http://{host}"))
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(Body::from(body))
+                .expect("a sound request")
+        };
+        let refused = router.clone().oneshot(posted("evil.example", body.clone()));
+        assert_eq!(refused.await.unwrap().status(), StatusCode::FORBIDDEN);
+        let done = router.clone().oneshot(posted("localhost:7717", body));
+        let done = done.await.unwrap();
+        assert_eq!(done.status(), StatusCode::SEE_OTHER);
+        assert_eq!(done.headers()[header::LOCATION], FAILING);
+    }
+    assert!(
+        !page(&router, FAILING, "en", 200)
+            .await
+            .contains("Kept by hand")
+    );
+}

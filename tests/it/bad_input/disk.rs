@@ -9,6 +9,8 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
@@ -61,6 +63,22 @@ impl SmallDisk {
 
     pub(crate) fn fill_up(&self) -> Result<()> {
         Ok(std::fs::write(self.ballast(), vec![0; BALLAST << 20])?)
+    }
+
+    /// Leaves not a page; how many bytes that took.
+    pub(crate) fn fill_to_the_brim(&self) -> Result<u64> {
+        let mut ballast = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.ballast())?;
+        let mut written = 0;
+        loop {
+            match ballast.write(&[0; 4 << 10]) {
+                Ok(bytes) => written += bytes as u64,
+                Err(why) if why.kind() == ErrorKind::StorageFull => return Ok(written),
+                Err(why) => return Err(why.into()),
+            }
+        }
     }
 
     pub(crate) fn make_room(&self) -> Result<()> {

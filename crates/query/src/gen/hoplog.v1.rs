@@ -387,6 +387,26 @@ pub struct Query {
     #[prost(bool, tag = "11")]
     pub requests_complete: bool,
 }
+/// Which request is kept by hand, or no longer. It need not be known yet: its spans may still be on their way.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeepRequestRequest {
+    /// 32 hex digits.
+    #[prost(string, tag = "1")]
+    pub trace_id: ::prost::alloc::string::String,
+    /// True from now on, false no longer. A request that is kept has the flag `kept`.
+    #[prost(bool, tag = "2")]
+    pub kept: bool,
+}
+/// Whether a request is kept by hand from now on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeepRequestResponse {
+    /// As asked.
+    #[prost(bool, tag = "1")]
+    pub kept: bool,
+    /// False if it was so already.
+    #[prost(bool, tag = "2")]
+    pub changed: bool,
+}
 /// Who sends a statement.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CallingService {
@@ -586,7 +606,7 @@ pub mod query_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Reads requests, services and figures. Nothing here writes.
+    /// Reads requests, services and figures. Nothing here writes but KeepRequest.
     #[derive(Debug, Clone)]
     pub struct QueryServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -831,6 +851,31 @@ pub mod query_service_client {
                 .insert(GrpcMethod::new("hoplog.v1.QueryService", "ListQueries"));
             self.inner.unary(req, path, codec).await
         }
+        /// Keeps a request whatever its age, or leaves it to its age again.
+        pub async fn keep_request(
+            &mut self,
+            request: impl tonic::IntoRequest<super::KeepRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::KeepRequestResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hoplog.v1.QueryService/KeepRequest",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hoplog.v1.QueryService", "KeepRequest"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Where every span received went.
         pub async fn get_books(
             &mut self,
@@ -936,6 +981,14 @@ pub mod query_service_server {
             tonic::Response<super::ListQueriesResponse>,
             tonic::Status,
         >;
+        /// Keeps a request whatever its age, or leaves it to its age again.
+        async fn keep_request(
+            &self,
+            request: tonic::Request<super::KeepRequestRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::KeepRequestResponse>,
+            tonic::Status,
+        >;
         /// Where every span received went.
         async fn get_books(
             &self,
@@ -945,7 +998,7 @@ pub mod query_service_server {
             tonic::Status,
         >;
     }
-    /// Reads requests, services and figures. Nothing here writes.
+    /// Reads requests, services and figures. Nothing here writes but KeepRequest.
     #[derive(Debug)]
     pub struct QueryServiceServer<T> {
         inner: Arc<T>,
@@ -1324,6 +1377,51 @@ pub mod query_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListQueriesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hoplog.v1.QueryService/KeepRequest" => {
+                    #[allow(non_camel_case_types)]
+                    struct KeepRequestSvc<T: QueryService>(pub Arc<T>);
+                    impl<
+                        T: QueryService,
+                    > tonic::server::UnaryService<super::KeepRequestRequest>
+                    for KeepRequestSvc<T> {
+                        type Response = super::KeepRequestResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::KeepRequestRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as QueryService>::keep_request(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = KeepRequestSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

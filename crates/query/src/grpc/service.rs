@@ -22,9 +22,7 @@ impl Service {
     }
 
     async fn stored(&self, trace_id: &str) -> Result<StoredRequest, QueryError> {
-        let wrong =
-            |error: hoplog_model::IdError| QueryError::invalid("trace_id", error.to_string());
-        let trace_id: TraceId = trace_id.parse().map_err(wrong)?;
+        let trace_id = id(trace_id)?;
         let found = self.0.request(&trace_id).await?;
         found.ok_or_else(|| {
             QueryError::new(
@@ -33,6 +31,11 @@ impl Service {
             )
         })
     }
+}
+
+fn id(trace_id: &str) -> Result<TraceId, QueryError> {
+    let wrong = |error: hoplog_model::IdError| QueryError::invalid("trace_id", error.to_string());
+    trace_id.parse().map_err(wrong)
 }
 
 #[tonic::async_trait]
@@ -141,6 +144,15 @@ impl QueryService for Service {
             limit: given(asked.limit).map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
         };
         Ok(Response::new(self.0.queries(&input).await?.into()))
+    }
+
+    async fn keep_request(
+        &self,
+        request: Request<proto::KeepRequestRequest>,
+    ) -> Answer<proto::KeepRequestResponse> {
+        let proto::KeepRequestRequest { trace_id, kept } = request.into_inner();
+        let changed = self.0.keep(id(&trace_id)?, kept).await?;
+        Ok(Response::new(proto::KeepRequestResponse { kept, changed }))
     }
 
     async fn get_books(

@@ -301,3 +301,34 @@ async fn statements_are_those_of_the_api() {
     let error = client.list_queries(ask).await.unwrap_err();
     assert_eq!(error.code(), Code::InvalidArgument);
 }
+
+#[tokio::test]
+async fn a_request_is_kept_until_it_is_let_go() {
+    let world = World::shop().await;
+    let mut client = QueryServiceClient::new(serve(&world).await);
+    let id = trace_id(1).to_string();
+    for (kept, changed) in [(true, true), (true, false), (false, true), (false, false)] {
+        let ask = KeepRequestRequest {
+            trace_id: id.clone(),
+            kept,
+        };
+        let done = client.keep_request(ask).await.unwrap().into_inner();
+        assert_eq!(done, KeepRequestResponse { kept, changed });
+        let list = client.search_requests(SearchRequestsRequest::default());
+        let list = list.await.unwrap().into_inner().requests;
+        let is_flagged = |one: &&Request| one.flags.iter().any(|flag| flag == "kept");
+        let flagged: Vec<&str> = list
+            .iter()
+            .filter(is_flagged)
+            .map(|one| one.trace_id.as_str())
+            .collect();
+        let expected: &[&str] = if kept { &[&id] } else { &[] };
+        assert_eq!(flagged, expected);
+    }
+    let ask = KeepRequestRequest {
+        trace_id: "nothing".to_owned(),
+        kept: true,
+    };
+    let error = client.keep_request(ask).await.unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArgument);
+}

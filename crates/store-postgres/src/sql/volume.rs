@@ -217,9 +217,18 @@ fn without_partition(text: &str) -> (String, String) {
             _ => byte.is_ascii_digit(),
         })
     };
-    let names = text.match_indices('_');
-    let mut names = names.filter_map(|(at, _)| text.get(at + 1..at + 16));
-    match names.find(|name| is_name(name)) {
+    let mut names = text.match_indices('_').filter_map(|(at, _)| {
+        let rest = text.get(at + 1..)?;
+        rest.get(..15).filter(|name| is_name(name))?;
+        // A partition that took another one's place has a number, too.
+        let number = rest.get(15..)?.strip_prefix('_');
+        let digits = number.map_or(0, |number| {
+            let digits = number.bytes().take_while(u8::is_ascii_digit);
+            digits.count()
+        });
+        rest.get(..15 + digits + usize::from(digits > 0))
+    });
+    match names.next() {
         Some(name) => (text.replace(&format!("_{name}"), "_X"), name.to_owned()),
         None => (text.to_owned(), String::new()),
     }

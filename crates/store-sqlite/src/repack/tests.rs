@@ -119,7 +119,9 @@ async fn a_row_that_was_merged_meanwhile_is_left_alone() {
     assert_eq!(smaller.len(), 40);
     write(&store, vec![part(trace(7), &[Span::child(9, 1)])]).await;
     let mut writer = store.writer().await.unwrap();
-    let step = writer.repack(&partition, (1, &dictionary), smaller).await;
+    let step = writer
+        .repack(&partition, (1..=1, &dictionary), smaller)
+        .await;
     drop(writer);
     assert_eq!(step.unwrap().rows, 39);
     assert_eq!(read(&store, trace(7)).await.spans.len(), 5);

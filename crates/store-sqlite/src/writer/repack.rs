@@ -12,6 +12,7 @@ use hoplog_store::pack::Dictionary;
 use hoplog_store::tables::{Packing, Smaller, Step, repacked};
 use rustc_hash::FxHashMap;
 use sqlx::sqlite::SqliteRow;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 /// Columns of `requests` whose values matter here.
@@ -19,22 +20,25 @@ const CHECK: usize = 15;
 const SPANS: usize = 16;
 
 impl Writer {
-    /// Exchanges frames of a segment's rows, in one transaction with the figures.
+    /// Exchanges frames of a segment's rows, in one transaction with the figures. Of these segments it is the last, and
+    /// the only one that is there.
     pub(crate) async fn repack(
         &mut self,
         partition: &Arc<Partition>,
-        (segment, dictionary): (i64, &Dictionary),
+        (segments, dictionary): (RangeInclusive<i64>, &Dictionary),
         smaller: Vec<Smaller>,
     ) -> Result<Step, StoreError> {
+        let (first, segment) = segments.into_inner();
         // Batches may have come since the rows were read, or retention.
         let next = partition.next_to_repack(dictionary.id());
-        let Some((_, next)) = next.filter(|(next, _)| *next == segment && !partition.is_dropped())
+        let Some((_, next)) = next.filter(|(next, _)| *next == first && !partition.is_dropped())
         else {
             return Ok(Step {
                 more: true,
                 ..Step::default()
             });
         };
+        let next = next.skipped_to(segment);
         let mut file = self.take_file(partition).await?;
         let now = self.shared.clock.now();
         let step = file

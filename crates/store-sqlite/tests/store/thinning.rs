@@ -203,6 +203,66 @@ async fn late_parts_and_pins_arrive_while_rows_move() {
     }
 }
 
+/// Rows are packed anew, and filters merged, in a partition that retention is just taking rows out of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_packed_anew_while_others_move() {
+    const BATCHES: u64 = 260;
+    const ROWS: u64 = BATCHES * 20;
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(dir.path(), policy()).await);
+    let request = |n: u64| {
+        let at = NOW - 5 * DAY + n;
+        let root = Span::root(1).at(at, n).with("a.key.of.some.length", "v");
+        let root = if n.is_multiple_of(20) {
+            root.failed("no")
+        } else {
+            root
+        };
+        let child = Span::child(2, 1).at(at, 3);
+        let child = child.with("another.key", format!("value {}", n % 11).as_str());
+        Part {
+            received_at: at,
+            ..part(trace(n + 1), &[root, child])
+        }
+    };
+    for batch in 0..BATCHES {
+        let parts = (batch * 20..batch * 20 + 20).map(request);
+        write(&*store, parts.collect()).await;
+    }
+    assert!(store.train().await.unwrap());
+    let upkeep = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            while store.merge().await.unwrap() {}
+            let mut steps = 0;
+            while store.repack().await.unwrap().more {
+                steps += 1;
+            }
+            steps
+        }
+    });
+    assert_eq!(store.retain(NOW).await.unwrap(), ROWS * 19 / 20);
+    let steps: u64 = upkeep.await.unwrap();
+    println!("{steps} steps of {BATCHES} segments");
+    while store.repack().await.unwrap().more {}
+    assert_eq!(check(&store).await.differences, []);
+    let health = store.health().await.unwrap();
+    assert_eq!(health.rows, ROWS / 20);
+    // All of them with the new dictionary, by whoever came first.
+    let packed: Vec<(bool, u64)> = health
+        .packing
+        .iter()
+        .filter(|line| line.rows > 0)
+        .map(|line| (line.is_current, line.rows))
+        .collect();
+    assert_eq!(packed, [(true, ROWS / 20)]);
+    assert_eq!(books(&*store).await.stored, ROWS * 2);
+    store.close().await.unwrap();
+    let again = open(dir.path(), policy()).await;
+    assert_eq!(check(&again).await.differences, []);
+    assert_eq!(again.retain(NOW).await.unwrap(), 0);
+}
+
 /// Retention never takes rows out of tables.
 #[test]
 fn no_statement_deletes_what_retention_drops() {

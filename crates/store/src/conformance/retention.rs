@@ -1,9 +1,11 @@
 //! Retention by outcome, and requests kept by hand. A store of these cases keeps [`policy`], or what the case says.
 
 use super::build::{Span, content, part, trace};
+use super::volume::questions::merge_all;
 use super::{NOW, all_pages, books, found, read, search, write};
+use crate::filter::merged::SEGMENTS;
 use crate::retention::{Age, Bytes, Keep, Past};
-use crate::{Part, RequestExpr, StatsQuery, Store};
+use crate::{HopExpr, HopTest, Part, RequestExpr, StatsQuery, Store, TextMatch, ValueMatch};
 use hoplog_model::times::{DAY, SECOND};
 use hoplog_model::{TraceId, UnixNanos};
 
@@ -219,6 +221,58 @@ pub async fn a_pinned_request_stays(store: &dyn Store) {
     assert_eq!(differences(store).await, []);
 }
 
+/// A day whose filters are merged is thinned; what stays, and what comes late, is found, and merged again.
+pub async fn a_merged_day_is_thinned_and_merged_again(store: &dyn Store) {
+    const BATCHES: u64 = 2 * SEGMENTS.unsigned_abs() + 3;
+    let request = |n: u64| {
+        let root = Span::root(1).at(day_of(5) + n, 5);
+        let root = root.with("order", format!("o-{n}").as_str());
+        let root = if n.is_multiple_of(10) {
+            root.failed("no")
+        } else {
+            root
+        };
+        Part {
+            received_at: day_of(5),
+            ..part(trace(n), &[root])
+        }
+    };
+    for n in 1..=BATCHES {
+        write(store, vec![request(n)]).await;
+    }
+    let before = merge_all(store).await;
+    assert_eq!(retain(store, NOW).await, BATCHES - BATCHES / 10);
+    assert_eq!(differences(store).await, []);
+    // One of a request that stayed, then others.
+    let late = Span::child(2, 1).at(day_of(5), 5).with("order", "o-late");
+    let late = Part {
+        received_at: day_of(5),
+        ..part(trace(10), &[late])
+    };
+    write(store, vec![late]).await;
+    for n in BATCHES + 1..=2 * BATCHES {
+        write(store, vec![request(n)]).await;
+    }
+    // The memory store has none to merge; in others numbers go on, so that no group is merged of nothing.
+    assert_eq!(merge_all(store).await, before);
+    assert!(before <= 1, "{before} groups");
+    for (order, expected) in [
+        ("o-7", None),
+        ("o-10", Some(10)),
+        ("o-late", Some(10)),
+        ("o-250", Some(250)),
+        ("o-267", Some(267)),
+    ] {
+        let value = ValueMatch::Text(TextMatch::Is(order.to_owned()));
+        let keys = vec!["order".to_owned()];
+        let hop = HopExpr::Is(HopTest::Attribute { keys, value });
+        let found = found(store, &search(RequestExpr::Hop(hop))).await;
+        assert_eq!(found, expected.map(trace).as_slice(), "{order}");
+    }
+    assert_eq!(differences(store).await, []);
+    assert_eq!(counted(store).await, 2 * BATCHES + 1);
+}
+
 /// The bound in bytes is stronger than pins; what it took of them is said. The newest day stays.
 pub async fn the_size_is_stronger_than_pins(store: &dyn Store) {
     days(store, 0..3).await;
@@ -248,6 +302,7 @@ macro_rules! conformance_of_retention {
             outcomes_are_kept_for_ages_of_their_own(policy)
             a_thinned_day_takes_late_parts(policy)
             a_pinned_request_stays(policy)
+            a_merged_day_is_thinned_and_merged_again(policy)
             the_size_is_stronger_than_pins(tiny)
         }
     };

@@ -339,7 +339,7 @@ pub async fn a_time_ordered_id_changes_nothing(store: &dyn Store) {
 }
 
 /// Text that does not compress well.
-pub(super) fn noise(seed: u64, len: usize) -> String {
+pub fn noise(seed: u64, len: usize) -> String {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let letters = std::iter::repeat_with(|| {
         state = state

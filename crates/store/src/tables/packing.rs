@@ -91,6 +91,19 @@ impl Packing {
         Some((next.segment, next))
     }
 
+    /// The same as a step for a later segment: those in between are not there. A partition that took a thinned one's
+    /// place begins far up.
+    #[must_use]
+    pub fn skipped_to(mut self, segment: i64) -> Self {
+        self.segment = segment;
+        self
+    }
+
+    /// The segment of a step, where the least that is there from [`Packing::segment`] on is `found`.
+    pub fn segment_there(&self, found: Option<i64>) -> i64 {
+        found.map_or(self.upto, |found| found.min(self.upto))
+    }
+
     /// As a column; `counted_from` is another.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -193,6 +206,11 @@ mod tests {
         // What came since is packed with it; another dictionary begins again.
         assert_eq!(packing.next(8, 20, 5), None);
         assert_eq!(packing.next(9, 20, 5).unwrap().0, 1);
+        let (_, far) = packing.next(9, 20, 5_000).unwrap();
+        assert_eq!(far.segment_there(Some(4_990)), 4_990);
+        assert_eq!(far.segment_there(Some(5_001)), 5_000);
+        let there = far.segment_there(None);
+        assert_eq!(far.skipped_to(there).next(9, 20, 5_000), None);
         packing.rows = [(9, 20)].into();
         assert_eq!(packing.next(9, 20, 5), None, "there is no row of another");
     }

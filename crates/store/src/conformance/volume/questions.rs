@@ -68,7 +68,7 @@ pub enum Question {
     LaterParts,
     /// A checkpoint.
     Checkpoint,
-    /// A partition comes, and retention takes it.
+    /// A partition comes, a request of it is kept by hand, the others go; it is let go, and retention takes all of it.
     Retention,
     /// Learning a dictionary.
     Training,
@@ -307,15 +307,21 @@ impl Question {
                 String::new()
             }
             Self::Retention => {
-                let start = day(0) - 20 * DAY;
-                let span = Span::root(1).at(start, 1_000_000);
-                let old = Part {
-                    received_at: start,
-                    ..part(Request::late(round * 1_000 + 800).trace_id, &[span])
-                };
-                write_batch(store, vec![Arc::new(old)]).await;
-                let dropped = store.retain(crate::conformance::NOW).await;
-                dropped.expect("the store can be written").to_string()
+                let kept = old_part(round * 1_000 + 800);
+                let id = kept.trace_id;
+                let mut dropped = Vec::new();
+                pin(store, id, true).await;
+                // First there is nothing to be taken out of it.
+                for parts in [vec![kept], vec![old_part(round * 1_000 + 801)], Vec::new()] {
+                    if parts.is_empty() {
+                        pin(store, id, false).await;
+                    } else {
+                        write_batch(store, parts).await;
+                    }
+                    let gone = store.retain(crate::conformance::NOW).await;
+                    dropped.push(gone.expect("the store can be written"));
+                }
+                format!("{dropped:?}")
             }
             Self::Merging => {
                 for batch in 0..2 * SEGMENTS.unsigned_abs() {
@@ -340,7 +346,7 @@ impl Question {
 }
 
 /// Merges what can be merged; how many groups.
-pub(super) async fn merge_all(store: &dyn Store) -> usize {
+pub(in crate::conformance) async fn merge_all(store: &dyn Store) -> usize {
     let mut groups = 0;
     while store.merge().await.expect("filters can be merged") {
         groups += 1;
@@ -353,6 +359,24 @@ async fn get(store: &dyn Store, id: TraceId) -> String {
     found.map_or("nothing".to_owned(), |found| {
         format!("{} spans", found.spans.len())
     })
+}
+
+/// Of a partition that is past every age.
+fn old_part(number: u64) -> Arc<Part> {
+    let start = day(0) - 20 * DAY;
+    let span = Span::root(1).at(start, 1_000_000);
+    Arc::new(Part {
+        received_at: start,
+        ..part(Request::late(number).trace_id, &[span])
+    })
+}
+
+/// Keeps a request by hand, or lets it go, and asks whether it is kept.
+async fn pin(store: &dyn Store, id: TraceId, is_kept: bool) {
+    let changed = store.pin(id, is_kept, crate::conformance::NOW).await;
+    assert!(changed.expect("the store can be written"));
+    let pinned = store.pinned(&[id]).await.expect("the store can be read");
+    assert_eq!(pinned.contains(&id), is_kept);
 }
 
 fn new_parts(filler: &mut Filler, first: u64, count: u64) -> Vec<Arc<Part>> {
