@@ -201,7 +201,8 @@ pub(crate) async fn make(
     let args = Args::new()
         .with(day)
         .with(hoplog_store::tables::ordered(range.end))
-        .with(name);
+        .with(name)
+        .with("live");
     db::execute(&mut transaction, &sql::INSERT_PARTITION, args).await?;
     transaction.commit().await.map_err(said("commit"))
 }
@@ -276,8 +277,9 @@ pub(crate) async fn make_next(
     let args = Args::new()
         .with(day)
         .with(hoplog_store::tables::ordered(old.to))
-        .with(name);
-    db::execute(&mut transaction, &sql::INSERT_UNFINISHED, args).await?;
+        .with(name)
+        .with("dropped");
+    db::execute(&mut transaction, &sql::INSERT_PARTITION, args).await?;
     transaction.commit().await.map_err(said("commit"))?;
     Ok(day)
 }

@@ -128,7 +128,6 @@ statements! {
     DROP_PARTITION: "drop_partition" => ["partitions_pkey"];
     ADD_DROPPED: "add_dropped" => ["dropped_pkey"];
     READ_GOING: "read_going" => [];
-    INSERT_UNFINISHED: "insert_unfinished" => [];
     FINISH_PARTITION: "finish_partition" => ["partitions_pkey"];
     SET_THINNED: "set_thinned" => ["partitions_pkey"];
     ADD_RETAINED: "add_retained" => [];

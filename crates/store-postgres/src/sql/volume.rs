@@ -12,10 +12,13 @@ use crate::source::Source;
 use crate::tables::{PartitionTables, begin_snapshot, end_snapshot};
 use crate::writer::insert_dictionary;
 use crate::{Config, PostgresStore, db, sql};
+use hoplog_model::times::DAY;
+use hoplog_store::conformance::volume::beside::{self, WARM, Waits};
 use hoplog_store::conformance::volume::ledger::{Ledger, Run, compare, table};
 use hoplog_store::conformance::volume::{Filler, SLICE_SPANS, SLICES, questions};
 use hoplog_store::conformance::{NOW, clock};
 use hoplog_store::filter::merged::group_of;
+use hoplog_store::retention::{Age, Keep};
 use hoplog_store::tables::{Smaller, Tables};
 use hoplog_store::walk::SegmentSource;
 use hoplog_store::{Maintenance, SpanWriter};
@@ -318,6 +321,53 @@ fn compare_all(now: &[Plans; 2], before: &[Plans; 2]) {
     }
 }
 
+/// A day goes, then of the next one what is past its age, beside a writer and a reader. Says how long it takes and what
+/// the others wait at most, before and meanwhile; on how many processors that is measured the figures depend too much
+/// for a verdict.
+async fn retain_beside_others(url: &str) {
+    let rest_goes = Keep {
+        errors: Age::Forever,
+        ..Keep::all(2 * DAY)
+    };
+    for (what, keep) in [
+        ("the oldest day", Keep::all(3 * DAY)),
+        ("what is no error of the next", rest_goes),
+    ] {
+        let config = Config {
+            keep,
+            ..Config::default()
+        };
+        let store = PostgresStore::open(url, config, clock()).await;
+        let store = Arc::new(store.unwrap());
+        let waits: [Arc<Waits>; 2] = Default::default();
+        let [writes, reads] = waits.clone();
+        let writing = Arc::clone(&store);
+        let writing = tokio::spawn(async move { beside::write(&*writing, &writes).await });
+        let reading = Arc::clone(&store);
+        let reading = tokio::spawn(async move { beside::read(&*reading, &reads).await });
+        let is_over = || writing.is_finished() || reading.is_finished();
+        while waits.iter().any(|waits| waits.calls() < WARM) && !is_over() {
+            tokio::task::yield_now().await;
+        }
+        let before = waits.each_ref().map(|waits| waits.take());
+        let began = Instant::now();
+        let rows = store.retain(NOW).await.unwrap();
+        println!("{rows} requests, {what}, went in {:?}", began.elapsed());
+        for (who, waits, (_, before)) in [
+            ("writer", &waits[0], before[0]),
+            ("reader", &waits[1], before[1]),
+        ] {
+            let (calls, longest) = waits.take();
+            println!("  the {who} waited {longest:?} at most in {calls} calls; {before:?} before");
+            waits.stop();
+        }
+        writing.await.unwrap();
+        reading.await.unwrap();
+        assert!(rows > 0);
+        store.close().await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes a release build: cargo xtask test runs it"]
 async fn pages_read_do_not_grow_with_the_store() {
@@ -350,4 +400,5 @@ async fn pages_read_do_not_grow_with_the_store() {
         assert_eq!(missing, [""; 0], "statements that no question runs");
     }
     assert_eq!(compare(&small, &full), [""; 0]);
+    retain_beside_others(&volume.server.url(DATABASE)).await;
 }

@@ -4,6 +4,7 @@
 //! Four days of requests. A slice is two hours of each day; after the first there are a million spans, after the
 //! tenth ten million, in the same partitions.
 
+pub mod beside;
 pub mod ledger;
 pub mod questions;
 
