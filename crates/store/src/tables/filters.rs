@@ -2,7 +2,7 @@
 
 use super::key_number;
 use crate::StoreError;
-use crate::filter::merged::{self, Head, group_of};
+use crate::filter::merged::{self, Head, group_of, segments_of};
 use crate::walk::{FilterRow, Probe};
 use std::collections::BTreeSet;
 
@@ -108,8 +108,14 @@ impl<'a> Asked<'a> {
     pub fn finish(mut self) -> Vec<FilterRow> {
         self.hits
             .sort_unstable_by_key(|(segment, key, ..)| (*segment, *key));
+        let mut segments = self.segments.to_vec();
+        segments.sort_unstable();
         for (group, key, head) in &self.heads {
-            let of_group = self.segments.iter().filter(|of| group_of(**of) == *group);
+            let all = segments_of(*group);
+            let from = segments.partition_point(|segment| *segment < all.start);
+            let of_group = segments[from..]
+                .iter()
+                .take_while(|segment| **segment < all.end);
             for segment in of_group.filter(|segment| head.has(**segment)) {
                 let from = (self.hits).partition_point(|hit| (hit.0, hit.1) < (*segment, *key));
                 let own = self.hits[from..]

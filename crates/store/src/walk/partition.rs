@@ -9,8 +9,8 @@ use std::sync::Arc;
 /// Segments asked for first, and at most, at once.
 const FEW: usize = 8;
 const MANY: usize = 128;
-/// The same where filters leave few of them.
-const SIFTED: usize = 512;
+/// The same where filters and records leave fewer rows than there are segments.
+const SIFTED: usize = 4_096;
 
 /// Which keys and starts a search can list in a partition.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Partition {
     }
 
     /// The next segments in order.
-    pub(super) async fn next(&mut self, is_sifted: bool) -> Result<Vec<i64>, StoreError> {
+    pub(super) async fn next(&mut self) -> Result<Vec<i64>, StoreError> {
         let window = &self.window;
         let Span { start, end } = window.ranges[self.range];
         let segments = self
@@ -121,14 +121,17 @@ impl Partition {
             self.below = Some((last.key, last.segment));
             self.unseen = before.map(|before| last.key.min(before));
         }
-        // Twice as many, so that no more are read in all than twice those that it took; where filters leave few, a segment
-        // costs next to nothing.
-        self.chunk = if is_sifted {
+        Ok(self.owned(&segments))
+    }
+
+    /// How many rows the segments fetched last have left. Next time twice as many segments, so that no more are read in
+    /// all than twice those that it took; where few rows are left, a segment costs next to nothing.
+    pub(super) fn sifted(&mut self, rows: usize) {
+        self.chunk = if rows < self.chunk {
             (self.chunk * 4).min(SIFTED)
         } else {
             (self.chunk * 2).min(MANY)
         };
-        Ok(self.owned(&segments))
     }
 
     /// Segments written since the search began or looked last.

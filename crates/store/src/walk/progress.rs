@@ -177,18 +177,20 @@ impl<'a> Walk<'a> {
     }
 
     async fn fetch(&mut self, index: usize) -> Result<(), StoreError> {
-        let is_sifted = !self.plan.probes().is_empty();
-        let segments = self.partitions[index].next(is_sifted).await?;
-        self.add_candidates(index, segments).await
+        let segments = self.partitions[index].next().await?;
+        let rows = self.add_candidates(index, segments).await?;
+        self.partitions[index].sifted(rows);
+        Ok(())
     }
 
+    /// Returns how many.
     async fn add_candidates(
         &mut self,
         partition: usize,
         segments: Vec<i64>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<usize, StoreError> {
         if segments.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let Partition { source, window, .. } = &self.partitions[partition];
         let asked = (&self.plan, window.as_ref(), &self.search.expr);
@@ -196,8 +198,9 @@ impl<'a> Walk<'a> {
         let Some(found) = found else {
             // No interface of the whole partition fits.
             self.partitions[partition].unseen = None;
-            return Ok(());
+            return Ok(0);
         };
+        let rows = found.len();
         self.candidates.extend(
             found
                 .into_iter()
@@ -208,7 +211,7 @@ impl<'a> Walk<'a> {
                     spans,
                 }),
         );
-        Ok(())
+        Ok(rows)
     }
 
     /// Opens the next candidates that no unseen segment comes before.
