@@ -87,10 +87,11 @@ impl Config {
         };
         environment(&mut table, std::env::vars_os())?;
         flags(&mut table, cli);
-        let config: Self = table.try_into().context("in the configuration")?;
+        refuse_two_words(&table)?;
+        let mut config: Self = table.try_into().context("in the configuration")?;
         config.refuse_open_doors()?;
         config.refuse_useless_numbers()?;
-        config.refuse_two_words()?;
+        config.say_once();
         Ok(config)
     }
 
@@ -111,19 +112,11 @@ impl Config {
         Ok(())
     }
 
-    /// What the older settings say in place of the newer ones must not be said by both.
-    fn refuse_two_words(&self) -> Result<()> {
-        let (keep, default) = (self.store.keep, Keep::default());
-        let ages = |keep: Keep| (keep.rest, keep.slow, keep.errors);
-        ensure!(
-            self.store.retain_days.is_none() || ages(keep) == ages(default),
-            "store.retain_days and the ages of store.keep are both set: leave out retain_days"
-        );
-        ensure!(
-            self.store.retain_bytes.is_none() || keep.bytes == default.bytes,
-            "store.retain_bytes and store.keep.bytes are both set: leave out retain_bytes"
-        );
-        Ok(())
+    /// What the older settings say is said by the newer ones: there is one policy to show.
+    fn say_once(&mut self) {
+        let store = &mut self.store;
+        store.keep = store.policy();
+        (store.retain_days, store.retain_bytes) = (None, None);
     }
 
     fn refuse_open_doors(&self) -> Result<()> {
@@ -141,6 +134,23 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// What the older settings say in place of the newer ones must not be said by both, even if they agree.
+fn refuse_two_words(table: &Table) -> Result<()> {
+    let store = table.get("store").and_then(Value::as_table);
+    let keep = store.and_then(|store| store.get("keep")?.as_table());
+    let said = |table: Option<&Table>, name| table.is_some_and(|table| table.contains_key(name));
+    for (old, new) in [
+        ("retain_days", ["rest", "slow", "errors"].as_slice()),
+        ("retain_bytes", &["bytes"]),
+    ] {
+        let both = new.iter().find(|name| said(store, old) && said(keep, name));
+        if let Some(new) = both {
+            bail!("store.{old} and store.keep.{new} are both set: leave out {old}");
+        }
+    }
+    Ok(())
 }
 
 /// The settings of a file. Read alone, so that what is wrong in it is told with its name and line.
@@ -366,12 +376,16 @@ mod tests {
     #[test]
     fn what_is_kept_is_said_once() {
         let text = "[store]\nretain_days = 3\n[store.keep]\nerrors = \"30d\"";
-        let config: Config = toml::from_str(text).unwrap();
-        let said = config.refuse_two_words().unwrap_err().to_string();
+        let said = refuse_two_words(&text.parse().unwrap()).unwrap_err();
+        let said = said.to_string();
         assert!(said.contains("leave out retain_days"), "{said}");
-        let text = "[store]\nretain_days = 3\nretain_bytes = 5";
-        let config: Config = toml::from_str(text).unwrap();
-        assert!(config.refuse_two_words().is_ok());
+        // Whether it is the default or not.
+        let text = "[store]\nretain_bytes = 3\nkeep = { bytes = \"unbounded\" }";
+        assert!(refuse_two_words(&text.parse().unwrap()).is_err());
+        let text = "[store]\nretain_days = 3\nretain_bytes = 5\nkeep = { slow_over = \"1s\" }";
+        assert!(refuse_two_words(&text.parse().unwrap()).is_ok());
+        let mut config: Config = toml::from_str(text).unwrap();
+        config.say_once();
         let keep = Keep {
             bytes: Bytes::AtMost(5),
             ..Keep::all(3 * DAY)

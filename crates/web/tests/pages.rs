@@ -539,6 +539,10 @@ async fn a_request_is_kept_and_let_go_by_a_form() {
         };
         let refused = router.clone().oneshot(posted("evil.example", body.clone()));
         assert_eq!(refused.await.unwrap().status(), StatusCode::FORBIDDEN);
+        let empty = router
+            .clone()
+            .oneshot(posted("localhost:7717", String::new()));
+        assert_eq!(empty.await.unwrap().status(), StatusCode::BAD_REQUEST);
         let done = router.clone().oneshot(posted("localhost:7717", body));
         let done = done.await.unwrap();
         assert_eq!(done.status(), StatusCode::SEE_OTHER);

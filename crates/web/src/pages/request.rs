@@ -161,16 +161,20 @@ pub(crate) async fn keep(
     reader: Reader,
     Form(fields): Form<Vec<(String, String)>>,
 ) -> Response {
-    let is_kept = fields
-        .iter()
-        .any(|(name, value)| name == "keep" && value == "on");
-    match set_kept(&web, &id, is_kept).await {
+    match set_kept(&web, &id, &fields).await {
         Ok(()) => Redirect::to(&Href::path(&["requests", &id]).to_string()).into_response(),
         Err(failure) => failure.response(&reader),
     }
 }
 
-async fn set_kept(web: &Web, id: &str, is_kept: bool) -> Result<(), Failure> {
+async fn set_kept(web: &Web, id: &str, fields: &[(String, String)]) -> Result<(), Failure> {
+    let said = fields.iter().find(|(name, _)| name == "keep");
+    let is_kept = match said.map(|(_, value)| value.as_str()) {
+        Some("on") => true,
+        Some("off") => false,
+        // An empty form must not let a request go.
+        _ => return Err(Failure::Address("keep")),
+    };
     let not_found = |_| Failure::NoRequest(id.chars().take(64).collect());
     let trace_id: TraceId = id.parse().map_err(not_found)?;
     web.answers.keep(trace_id, is_kept).await?;
