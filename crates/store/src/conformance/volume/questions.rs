@@ -329,6 +329,7 @@ impl Question {
                     write_batch(store, parts).await;
                 }
                 assert!(merge_all(store).await > 0, "nothing was merged");
+                while store.give_back().await.expect("space can be given back") {}
                 String::new()
             }
             Self::Packing => {
