@@ -70,8 +70,8 @@ statements! {
     READ_ROWS: partition "read_rows" => ["SEARCH r USING INTEGER PRIMARY KEY (rowid=?)"];
     READ_PARTS: partition "read_parts" => ["SEARCH parts USING INDEX sqlite_autoindex_parts_1 (trace_id=? AND n<?)"];
     READ_NEWEST_ROWS: partition "read_newest_rows" => ["SEARCH requests USING INTEGER PRIMARY KEY (rowid>?)"];
-    READ_SEGMENTS_NEWEST: partition "read_segments_newest" => ["SEARCH segments USING COVERING INDEX segments_newest (max_start>? AND max_start<?)"];
-    READ_SEGMENTS_SLOWEST: partition "read_segments_slowest" => ["SEARCH segments USING COVERING INDEX segments_slowest (max_duration<?)"];
+    READ_SEGMENTS_NEWEST: partition "read_segments_newest" => ["CO-ROUTINE (subquery-1)", "SEARCH segments USING COVERING INDEX segments_newest (max_start>? AND max_start<?)", "SCAN (subquery-1)"];
+    READ_SEGMENTS_SLOWEST: partition "read_segments_slowest" => ["CO-ROUTINE (subquery-1)", "SEARCH segments USING COVERING INDEX segments_slowest (max_duration<?)", "SCAN (subquery-1)"];
     READ_NEWER_SEGMENTS: partition "read_newer_segments" => ["SEARCH segments USING INTEGER PRIMARY KEY (rowid>?)"];
     READ_HEADS: partition "read_heads" => ["SEARCH s USING INTEGER PRIMARY KEY (rowid=?)"];
     READ_SEGMENTS_SINCE: partition "read_segments_since" => ["SEARCH segments USING INTEGER PRIMARY KEY (rowid>?)"];
