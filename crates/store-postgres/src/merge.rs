@@ -35,9 +35,19 @@ impl Shared {
         let Some(partition) = partitions.iter().rev().find(has_due) else {
             return Ok(false);
         };
+        self.merge_group(connection, partition).await?;
+        Ok(true)
+    }
+
+    /// Merges the partition's next group.
+    pub(crate) async fn merge_group(
+        &self,
+        connection: &mut PgConnection,
+        partition: &Partition,
+    ) -> Result<(), StoreError> {
         let group = partition.merged.end;
         // What is complete does not change any more.
-        let mut tables = PartitionTables::open(self, connection, partition).await?;
+        let mut tables = PartitionTables::open_loose(self, connection, partition).await?;
         let read = read_group(&mut tables, group).await?;
         let made = tokio::task::spawn_blocking(move || read.merge());
         let made = made.await.map_err(|why| error::task(&why))??;
@@ -60,8 +70,7 @@ impl Shared {
         let args = Args::new().with(day).with(from).with(group + 1);
         db::execute(&mut transaction, &sql::UPDATE_MERGING, args).await?;
         let committed = transaction.commit().await;
-        committed.map_err(|why| error::database("commit", &why))?;
-        Ok(true)
+        committed.map_err(|why| error::database("commit", &why))
     }
 }
 

@@ -97,7 +97,7 @@ impl Shared {
         Ok(sums)
     }
 
-    async fn sums_of_snapshot(
+    pub(crate) async fn sums_of_snapshot(
         &self,
         connection: &mut PgConnection,
         query: &StatsQuery,

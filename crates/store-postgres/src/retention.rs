@@ -309,7 +309,7 @@ impl Shared {
         // Reads and writes take turns; each has its own connection.
         let mut reading = db::connect(&self.options).await?;
         let day = partition::make_next(connection, old).await?;
-        let mut tables = PartitionTables::open(self, &mut reading, old).await?;
+        let mut tables = PartitionTables::open_loose(self, &mut reading, old).await?;
         let mut new = NewTables::make(self, (old, &mut tables), day).await?;
         let moved = thin(&mut tables, &mut new, stay).await;
         drop(reading.close().await);
@@ -452,3 +452,6 @@ async fn count(
         .await
         .map(drop)
 }
+
+#[cfg(test)]
+mod tests;

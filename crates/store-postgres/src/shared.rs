@@ -13,6 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgRow};
 use sqlx::{PgConnection, Postgres};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -189,7 +190,8 @@ impl Shared {
     }
 
     /// Changes of roll-ups that are in no table yet, as of the moment that `partition` and this connection's
-    /// snapshot are of. What was read before is not read again: it is only added to, until it goes into the tables.
+    /// snapshot are of: without one, changes may be gone from the log that the tables of others' snapshots lack. What
+    /// was read before is not read again: it is only added to, until it goes into the tables.
     pub(crate) async fn pending(
         &self,
         connection: &mut PgConnection,
@@ -205,7 +207,7 @@ impl Shared {
             pending: Arc::default(),
         });
         if logged.upto < newest {
-            let changes = read_log(connection, day, logged.upto).await?;
+            let changes = read_log(connection, day, logged.upto..newest).await?;
             let pending = Arc::make_mut(&mut logged.pending);
             changes.into_iter().for_each(|changes| pending.add(changes));
             logged.upto = newest;
@@ -247,13 +249,13 @@ pub(crate) async fn read_interfaces(
     rows.iter().map(interface).collect()
 }
 
-/// Changes of roll-ups of segments after this one, a batch each.
+/// Changes of roll-ups of segments after the first number up to the last, a batch each.
 pub(crate) async fn read_log(
     connection: &mut PgConnection,
     day: i64,
-    after: i64,
+    segments: Range<i64>,
 ) -> Result<Vec<Changes>, StoreError> {
-    let args = Args::new().with(after);
+    let args = Args::new().with(segments.start).with(segments.end);
     let rows = db::all(connection, sql::READ_ROLLUP_LOG.of(day), args).await?;
     let changes = |row: &PgRow| {
         let at = format!("rollup_log segment {}", column::<i64>(row, 0)?);

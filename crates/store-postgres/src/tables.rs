@@ -1,10 +1,11 @@
-//! A partition's tables as checks and sums read them: within one transaction, of one moment.
+//! A partition's tables as checks and sums read them: within one transaction, of one moment. Thinning and merging read
+//! them without one, as it would keep old versions of rows from being taken away for long.
 
 use crate::db::{self, column};
 use crate::error;
 use crate::partition::Partition;
 use crate::rows;
-use crate::shared::Shared;
+use crate::shared::{Shared, read_log};
 use crate::source::{limit, segment_line};
 use crate::sql::{self, Args, Statement};
 use async_trait::async_trait;
@@ -19,7 +20,7 @@ use sqlx::postgres::PgRow;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// One partition through one connection, which is within a transaction of one snapshot.
+/// One partition through one connection.
 pub(crate) struct PartitionTables<'a> {
     shared: &'a Shared,
     connection: &'a mut PgConnection,
@@ -48,7 +49,8 @@ pub(crate) async fn end_snapshot(connection: &mut PgConnection) -> Result<(), St
 }
 
 impl<'a> PartitionTables<'a> {
-    /// Reads what is pending first.
+    /// Of a connection that is within a transaction of one snapshot, in which `partition` was read. Reads what is
+    /// pending first.
     pub(crate) async fn open(
         shared: &'a Shared,
         connection: &'a mut PgConnection,
@@ -60,6 +62,26 @@ impl<'a> PartitionTables<'a> {
             connection,
             partition,
             pending,
+        })
+    }
+
+    /// Of a connection without a snapshot: what is read may be of later than `partition`, but for what is pending,
+    /// which is not kept for others. Who uses it looks afterwards whether that matters.
+    pub(crate) async fn open_loose(
+        shared: &'a Shared,
+        connection: &'a mut PgConnection,
+        partition: &'a Partition,
+    ) -> Result<Self, StoreError> {
+        let segments = partition.folded..partition.newest;
+        let mut pending = Pending::default();
+        for changes in read_log(connection, partition.day(), segments).await? {
+            pending.add(changes);
+        }
+        Ok(Self {
+            shared,
+            connection,
+            partition,
+            pending: Arc::new(pending),
         })
     }
 }

@@ -24,6 +24,7 @@ use hoplog_store::{Checkpoint, Part, StoreError, WriteBatch, Written};
 use rustc_hash::FxHashMap;
 use sqlx::{Connection as _, PgConnection, PgTransaction};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -330,7 +331,7 @@ impl Writer {
         db::execute(transaction, &sql::ADD_COLLECTED, args).await?;
         let mut folded = partition.folded;
         if segment - folded >= BATCHES {
-            fold(transaction, day, folded).await?;
+            fold(transaction, day, folded..segment).await?;
             let args = Args::new().with(segment);
             db::execute(transaction, sql::DELETE_ROLLUP_LOG.of(day), args).await?;
             folded = segment;
@@ -457,10 +458,14 @@ async fn read_stored(
         .collect())
 }
 
-/// Puts changes of roll-ups of segments after `folded` into the tables.
-async fn fold(connection: &mut PgConnection, day: i64, folded: i64) -> Result<(), StoreError> {
+/// Puts changes of roll-ups of segments after the first number up to the last into the tables.
+async fn fold(
+    connection: &mut PgConnection,
+    day: i64,
+    segments: Range<i64>,
+) -> Result<(), StoreError> {
     let mut pending = Pending::default();
-    for changes in read_log(connection, day, folded).await? {
+    for changes in read_log(connection, day, segments).await? {
         pending.add(changes);
     }
     let minutes = pending.deltas;

@@ -1,1 +1,1 @@
-SELECT segment, deltas FROM rollup_log_X WHERE segment > $1 ORDER BY segment
+SELECT segment, deltas FROM rollup_log_X WHERE segment > $1 AND segment <= $2 ORDER BY segment

@@ -1,0 +1,101 @@
+//! What comes between two steps of upkeep.
+
+use super::*;
+use crate::{Config, db};
+use hoplog_store::conformance::build::{Span, part, trace};
+use hoplog_store::conformance::{NOW, books, clock, write};
+use hoplog_store::retention::Keep;
+use hoplog_store::{Maintenance, StatsQuery, TraceReader};
+use hoplog_testkit::postgres::Database;
+
+const WHY: Why = Why {
+    reason: Reason::Outcome,
+    now: NOW,
+};
+
+async fn open(database: &Database, keep: Keep) -> PostgresStore {
+    let config = Config {
+        keep,
+        ..Config::default()
+    };
+    let store = PostgresStore::open(&database.url(), config, clock()).await;
+    store.unwrap()
+}
+
+async fn write_one(store: &PostgresStore, n: u64, at: UnixNanos) {
+    let one = part(trace(n), &[Span::root(1).at(at + n, 5)]);
+    write(
+        store,
+        vec![hoplog_store::Part {
+            received_at: at,
+            ..one
+        }],
+    )
+    .await;
+}
+
+fn all() -> StatsQuery {
+    StatsQuery {
+        to: 2 * NOW,
+        ..StatsQuery::default()
+    }
+}
+
+async fn counted(store: &PostgresStore) -> u64 {
+    let stats = store.stats(&all()).await.unwrap();
+    stats.iter().map(|row| row.count).sum()
+}
+
+async fn is_clean(store: &PostgresStore) {
+    let report = store.check(&|_, _| ()).await.unwrap();
+    assert_eq!(report.differences, []);
+    assert_eq!(report.books, books(store).await);
+}
+
+/// Upkeep knows the partition as it was before the last batch, and opens its tables.
+#[tokio::test]
+async fn a_batch_between_reading_the_partitions_and_opening_their_tables_counts_once() {
+    const BATCHES: u64 = 70;
+    let database = Database::new().unwrap();
+    let store = open(&database, Keep::forever()).await;
+    let mut connection = db::connect(&store.shared.options).await.unwrap();
+    for n in 1..=BATCHES {
+        write_one(&store, n, NOW).await;
+    }
+    let read = store.shared.partitions(&mut connection).await.unwrap();
+    write_one(&store, BATCHES + 1, NOW).await;
+    let thinned = store.shared.thin(&mut connection, &read[0], Past::ALL, WHY);
+    assert_eq!(thinned.await.unwrap(), None);
+    assert_eq!(counted(&store).await, BATCHES + 1);
+
+    let read = store.shared.partitions(&mut connection).await.unwrap();
+    write_one(&store, BATCHES + 2, NOW).await;
+    let merged = store.shared.merge_group(&mut connection, &read[0]);
+    merged.await.unwrap();
+    assert_eq!(counted(&store).await, BATCHES + 2);
+    is_clean(&store).await;
+}
+
+/// A question asked before changes went from the log into the tables still finds them in what it sees.
+#[tokio::test]
+async fn changes_that_went_into_the_tables_meanwhile_are_not_missed() {
+    let database = Database::new().unwrap();
+    let store = open(&database, Keep::forever()).await;
+    let shared = &store.shared;
+    let mut asking = db::connect(&shared.options).await.unwrap();
+    let mut connection = db::connect(&shared.options).await.unwrap();
+    for n in 1..=10 {
+        write_one(&store, n, NOW).await;
+    }
+    let read = shared.partitions(&mut connection).await.unwrap();
+    crate::tables::begin_snapshot(&mut asking).await.unwrap();
+    shared.partitions(&mut asking).await.unwrap();
+    for n in 11..=70 {
+        write_one(&store, n, NOW).await;
+    }
+    let thinned = shared.thin(&mut connection, &read[0], Past::ALL, WHY);
+    assert_eq!(thinned.await.unwrap(), None);
+    let sums = shared.sums_of_snapshot(&mut asking, &all()).await.unwrap();
+    assert_eq!(sums.iter().map(|row| row.count).sum::<u64>(), 10);
+    assert_eq!(counted(&store).await, 70);
+}
