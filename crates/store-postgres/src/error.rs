@@ -3,12 +3,21 @@
 use hoplog_store::StoreError;
 use sqlx::error::DatabaseError;
 
+/// How errors begin that a full disk is the reason of.
+const DISK_FULL: &str = "the disk is full: ";
+
+/// Whether the server's disk is full.
+pub(crate) fn is_disk_full(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(said) if said.starts_with(DISK_FULL))
+}
+
 /// `what` failed: by the caller's means to deal with it.
 pub(crate) fn database(what: &str, error: &sqlx::Error) -> StoreError {
     let said = format!("PostgreSQL: {what}: {error}");
     let code = error.as_database_error().and_then(DatabaseError::code);
     // https://www.postgresql.org/docs/current/errcodes-appendix.html
     match (code.as_deref(), error) {
+        (Some("53100"), _) => StoreError::Unavailable(format!("{DISK_FULL}{said}")),
         // Deadlock, serialization failure, lock not available, query or transaction timed out.
         (Some("40001" | "40P01" | "55P03" | "57014" | "25P04"), _) => StoreError::Busy(said),
         // No such table, one too many, a table in another state: retention is at it this moment.

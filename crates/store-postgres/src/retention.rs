@@ -225,18 +225,22 @@ impl Shared {
     }
 
     /// Drops the oldest until the size fits; the newest stays, whatever its size, and one that was made ahead. What is
-    /// kept by hand moves as long as that helps; then it goes, too.
+    /// kept by hand moves as long as that helps; then it goes, too. Where it could not be moved for a reason that passes
+    /// (a batch came meanwhile), it stays for this round.
     async fn retain_size(
         &self,
         connection: &mut PgConnection,
         most: u64,
         why: Why,
     ) -> Result<u64, StoreError> {
-        let mut dropped = 0;
+        let (mut dropped, mut spared) = (0, FxHashSet::default());
         for pinned_stay in [true, false] {
             let partitions = self.partitions(connection).await?;
             let newest = partitions.iter().rposition(|one| one.rows > 0).unwrap_or(0);
             for partition in &partitions[..newest] {
+                if spared.contains(&partition.number) {
+                    continue;
+                }
                 let sizes = sizes(connection).await?;
                 if sizes.iter().map(|(_, bytes)| bytes).sum::<u64>() <= most {
                     return Ok(dropped);
@@ -247,14 +251,22 @@ impl Shared {
                     if partition.rows == pinned.len() as u64 {
                         continue;
                     }
-                    // Without room for the copy there is nothing left to be done for them.
                     match self.thin(connection, partition, Past::ALL, why).await {
-                        Ok(rows) => {
-                            dropped += rows.unwrap_or_default();
+                        Ok(Some(rows)) => {
+                            dropped += rows;
+                            continue;
+                        }
+                        Ok(None) => {
+                            spared.insert(partition.number);
                             continue;
                         }
                         Err(why) => {
                             tracing::warn!(partition = %partition.name, %why, "requests kept by hand could not be moved");
+                            // Without room for the copy there is nothing left to be done for them.
+                            if !error::is_disk_full(&why) {
+                                spared.insert(partition.number);
+                                continue;
+                            }
                         }
                     }
                 }

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::{Config, db};
+use hoplog_model::times::DAY;
 use hoplog_store::conformance::build::{Span, part, trace};
 use hoplog_store::conformance::{NOW, books, clock, write};
-use hoplog_store::retention::Keep;
+use hoplog_store::retention::{Bytes, Keep};
 use hoplog_store::{Maintenance, StatsQuery, TraceReader};
 use hoplog_testkit::postgres::Database;
 
@@ -98,4 +99,52 @@ async fn changes_that_went_into_the_tables_meanwhile_are_not_missed() {
     let sums = shared.sums_of_snapshot(&mut asking, &all()).await.unwrap();
     assert_eq!(sums.iter().map(|row| row.count).sum::<u64>(), 10);
     assert_eq!(counted(&store).await, 70);
+}
+
+/// What happens whenever a row moves.
+fn while_rows_move(database: &Database, happens: &str) {
+    let text = format!(
+        "CREATE OR REPLACE FUNCTION hoplog.moving() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN {happens}; RETURN NEW; END $$;
+        CREATE OR REPLACE TRIGGER moving BEFORE INSERT ON hoplog.requests
+            FOR EACH ROW EXECUTE FUNCTION hoplog.moving()"
+    );
+    database.psql(&text).unwrap();
+}
+
+/// By size, what is kept by hand goes only where it cannot be moved for want of room.
+#[tokio::test]
+async fn what_is_kept_by_hand_stays_if_it_cannot_be_moved_right_now() {
+    let database = Database::new().unwrap();
+    let tiny = Keep {
+        bytes: Bytes::AtMost(1),
+        ..Keep::forever()
+    };
+    let store = open(&database, tiny).await;
+    for day in 0..3 {
+        for n in 1..4 {
+            write_one(&store, day * 10 + n, NOW - day * DAY).await;
+        }
+    }
+    store.pin(trace(21), true, NOW).await.unwrap();
+    let before = books(&store).await;
+    let left = async || {
+        let health = store.health().await.unwrap();
+        (health.rows, health.pins, health.retained.size.pinned)
+    };
+    // Somebody keeps a request or lets one go.
+    let click = "UPDATE hoplog.pin_state SET changes = changes + 1";
+    while_rows_move(&database, click);
+    assert_eq!(store.retain(NOW).await.unwrap(), 3);
+    assert_eq!(left().await, (6, 1, 0));
+    while_rows_move(&database, "RAISE 'no' USING ERRCODE = 'lock_not_available'");
+    assert_eq!(store.retain(NOW).await.unwrap(), 0);
+    while_rows_move(&database, "RAISE 'no' USING ERRCODE = 'internal_error'");
+    assert_eq!(store.retain(NOW).await.unwrap(), 0);
+    assert_eq!(left().await, (6, 1, 0));
+    while_rows_move(&database, "RAISE 'no' USING ERRCODE = 'disk_full'");
+    assert_eq!(store.retain(NOW).await.unwrap(), 3);
+    assert_eq!(left().await, (3, 0, 1));
+    assert_eq!(books(&store).await, before);
+    is_clean(&store).await;
 }
