@@ -28,6 +28,10 @@ const AHEAD: u64 = 2 * HOUR;
 /// After a partition could not be thinned, so long passes before the next attempt, in nanoseconds: each reads all of it.
 const PATIENCE: u64 = 10 * MINUTE;
 
+/// Why a partition is passed over; others go.
+const UNREADABLE: &str =
+    "a partition stays, as it cannot be read which of its requests are kept by hand";
+
 /// Partitions that could not be thinned, by number, and when to try again.
 #[derive(Debug, Default)]
 pub(crate) struct PutOff(FxHashMap<i64, UnixNanos>);
@@ -180,13 +184,20 @@ impl Shared {
         }
         let keep = self.config.keep;
         let why = |reason| Why { reason, now };
-        let (mut dropped, mut stay) = (0, Vec::new());
+        let (mut dropped, mut stay, mut failed) = (0, Vec::new(), None);
         for partition in partitions {
             let past = keep.past(partition.to, now);
             let state = pin_state(connection).await?;
             let mut pinned = Vec::new();
             if past == Past::ALL {
-                pinned = pinned_in(connection, &partition).await?;
+                pinned = match pinned_in(connection, &partition).await {
+                    Ok(pinned) => pinned,
+                    Err(why) => {
+                        tracing::warn!(partition = %partition.name, %why, "{UNREADABLE}");
+                        failed = Some(why);
+                        continue;
+                    }
+                };
             }
             if past == Past::ALL && pinned.is_empty() {
                 let why = why(Reason::Age);
@@ -203,7 +214,6 @@ impl Shared {
                 .retain_size(connection, most, why(Reason::Size))
                 .await?;
         }
-        let mut failed = None;
         for (partition, past) in stay {
             if put_off.0.contains_key(&partition.number) {
                 continue;
@@ -246,7 +256,14 @@ impl Shared {
                     return Ok(dropped);
                 }
                 let state = pin_state(connection).await?;
-                let pinned = pinned_in(connection, partition).await?;
+                let pinned = match pinned_in(connection, partition).await {
+                    Ok(pinned) => pinned,
+                    Err(why) => {
+                        tracing::warn!(partition = %partition.name, %why, "{UNREADABLE}");
+                        spared.insert(partition.number);
+                        continue;
+                    }
+                };
                 if pinned_stay && !pinned.is_empty() {
                     if partition.rows == pinned.len() as u64 {
                         continue;

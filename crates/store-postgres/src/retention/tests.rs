@@ -148,3 +148,34 @@ async fn what_is_kept_by_hand_stays_if_it_cannot_be_moved_right_now() {
     assert_eq!(books(&store).await, before);
     is_clean(&store).await;
 }
+
+/// One partition that cannot be read keeps no other from going.
+#[tokio::test]
+async fn others_go_beside_one_that_cannot_be_read() {
+    for keep in [
+        Keep::all(DAY),
+        Keep {
+            bytes: Bytes::AtMost(1),
+            ..Keep::forever()
+        },
+    ] {
+        let database = Database::new().unwrap();
+        let store = open(&database, keep).await;
+        for day in [6, 5, 4, 0] {
+            write_one(&store, day + 1, NOW - day * DAY).await;
+        }
+        store.pin(trace(1), true, NOW).await.unwrap();
+        let mut connection = store.shared.connection().await.unwrap();
+        let all = store.shared.partitions(&mut connection).await.unwrap();
+        let table = format!("requests_{}", all[0].name);
+        let rename = |from: &str, to: &str| {
+            let text = format!("ALTER TABLE hoplog.{from} RENAME TO {to}");
+            database.psql(&text).unwrap();
+        };
+        rename(&table, "away");
+        assert_eq!(store.retain(NOW).await.unwrap(), 2);
+        rename("away", &table);
+        assert_eq!(store.retain(NOW).await.unwrap(), 1);
+        is_clean(&store).await;
+    }
+}
