@@ -255,8 +255,8 @@ pub(crate) async fn complete(connection: &mut PgConnection) -> Result<(), StoreE
     Ok(())
 }
 
-/// Makes the partition that is to take this one's place, and lists it as one that goes at the next start. Returns its
-/// value of `day`.
+/// Makes the partition that is to take this one's place, and lists it as one that goes with the next retention of any
+/// collector, or at a start. Returns its value of `day`.
 pub(crate) async fn make_next(
     connection: &mut PgConnection,
     old: &Partition,
