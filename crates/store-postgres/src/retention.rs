@@ -411,7 +411,7 @@ async fn pinned_in(
 }
 
 /// Drops a partition: its books are moved first, then its tables go. After a crash anywhere in between the
-/// next start ends it. Returns rows dropped; none if something was pinned since.
+/// next start ends it. Returns rows dropped; none if something was pinned since, or written: a row of what is pinned, it may be.
 async fn drop_whole(
     connection: &mut PgConnection,
     partition: &Partition,
@@ -428,7 +428,7 @@ async fn drop_whole(
         return Ok(0);
     };
     let pins = db::one(&mut transaction, &sql::LOCK_PIN_STATE, Args::new()).await?;
-    if PinState::read(&pins)? != state {
+    if PinState::read(&pins)? != state || column::<i64>(row, 4)? != partition.newest {
         return Ok(0);
     }
     let total = |index| Ok::<_, StoreError>(column::<i64>(row, index)?.cast_unsigned());

@@ -179,3 +179,24 @@ async fn others_go_beside_one_that_cannot_be_read() {
         is_clean(&store).await;
     }
 }
+
+/// A row of a request kept by hand may have come since nothing was found to stay.
+#[tokio::test]
+async fn what_was_written_to_meanwhile_is_not_dropped() {
+    let database = Database::new().unwrap();
+    let store = open(&database, Keep::forever()).await;
+    let mut connection = db::connect(&store.shared.options).await.unwrap();
+    store.pin(trace(2), true, NOW).await.unwrap();
+    let state = pin_state(&mut connection).await.unwrap();
+    write_one(&store, 1, NOW).await;
+    let read = store.shared.partitions(&mut connection).await.unwrap();
+    write_one(&store, 2, NOW).await;
+    let gone = drop_whole(&mut connection, &read[0], (state, Vec::new()), WHY).await;
+    assert_eq!(gone.unwrap(), 0);
+    let health = store.health().await.unwrap();
+    assert_eq!((health.rows, health.pins), (2, 1));
+    let read = store.shared.partitions(&mut connection).await.unwrap();
+    let gone = drop_whole(&mut connection, &read[0], (state, vec![trace(2)]), WHY).await;
+    assert_eq!(gone.unwrap(), 2);
+    is_clean(&store).await;
+}
