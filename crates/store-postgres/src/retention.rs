@@ -27,14 +27,34 @@ use std::sync::Arc;
 const AHEAD: u64 = 2 * HOUR;
 /// After a partition could not be thinned, so long passes before the next attempt, in nanoseconds: each reads all of it.
 const PATIENCE: u64 = 10 * MINUTE;
+/// The same where its copy was thrown away, as a batch came or something was pinned: twice as long each time, up to
+/// [`PATIENCE`].
+const PATIENCE_LEAST: u64 = MINUTE;
 
 /// Why a partition is passed over; others go.
 const UNREADABLE: &str =
     "a partition stays, as it cannot be read which of its requests are kept by hand";
 
-/// Partitions that could not be thinned, by number, and when to try again.
+/// Partitions that could not be thinned, by number: when to try again, and how long that was put off.
 #[derive(Debug, Default)]
-pub(crate) struct PutOff(FxHashMap<i64, UnixNanos>);
+pub(crate) struct PutOff(FxHashMap<i64, (UnixNanos, u64)>);
+
+impl PutOff {
+    fn is_waiting(&self, partition: &Partition, now: UnixNanos) -> bool {
+        let wait = self.0.get(&partition.number);
+        wait.is_some_and(|(until, _)| *until > now)
+    }
+
+    fn longer(&mut self, partition: &Partition, now: UnixNanos) {
+        let known = self.0.get(&partition.number);
+        let wait = known.map_or(PATIENCE_LEAST, |(_, wait)| (2 * wait).min(PATIENCE));
+        self.0.insert(partition.number, (now + wait, wait));
+    }
+
+    fn long(&mut self, partition: &Partition, now: UnixNanos) {
+        self.0.insert(partition.number, (now + PATIENCE, PATIENCE));
+    }
+}
 
 /// Why rows go, and when.
 #[derive(Debug, Clone, Copy)]
@@ -156,7 +176,6 @@ impl Shared {
     /// [`hoplog_store::Maintenance::retain`].
     pub(crate) async fn retain(&self, now: UnixNanos) -> Result<u64, StoreError> {
         let mut put_off = self.retaining.lock().await;
-        put_off.0.retain(|_, until| *until > now);
         let mut connection = db::connect(&self.options).await?;
         let done = self.retain_on(&mut connection, now, &mut put_off).await;
         // With it ends the turn of this process.
@@ -174,6 +193,8 @@ impl Shared {
         // partition of a table at a time.
         let is_ours = partition::remove_dropped(connection).await?;
         let partitions = self.partitions(connection).await?;
+        let is_there = |number: &i64| partitions.iter().any(|one| one.number == *number);
+        put_off.0.retain(|number, _| is_there(number));
         let ahead = now.saturating_add(AHEAD);
         let is_in_use = partitions.iter().any(|one| one.range().contains(&now));
         if is_in_use && !partitions.iter().any(|one| one.range().contains(&ahead)) {
@@ -211,19 +232,23 @@ impl Shared {
         }
         if let Some(most) = keep.bytes.at_most() {
             dropped += self
-                .retain_size(connection, most, why(Reason::Size))
+                .retain_size(connection, most, why(Reason::Size), put_off)
                 .await?;
         }
         for (partition, past) in stay {
-            if put_off.0.contains_key(&partition.number) {
+            if put_off.is_waiting(&partition, now) {
                 continue;
             }
             let why = why(Reason::Outcome);
             match self.thin(connection, &partition, past, why).await {
-                Ok(rows) => dropped += rows.unwrap_or_default(),
+                Ok(Some(rows)) => {
+                    dropped += rows;
+                    put_off.0.remove(&partition.number);
+                }
+                Ok(None) => put_off.longer(&partition, now),
                 Err(why) => {
                     tracing::warn!(partition = %partition.name, %why, "what is past its age could not be taken out of a partition");
-                    put_off.0.insert(partition.number, now + PATIENCE);
+                    put_off.long(&partition, now);
                     failed = Some(why);
                 }
             }
@@ -242,7 +267,9 @@ impl Shared {
         connection: &mut PgConnection,
         most: u64,
         why: Why,
+        put_off: &mut PutOff,
     ) -> Result<u64, StoreError> {
+        let at = why.now;
         let (mut dropped, mut spared) = (0, FxHashSet::default());
         for pinned_stay in [true, false] {
             let partitions = self.partitions(connection).await?;
@@ -268,12 +295,17 @@ impl Shared {
                     if partition.rows == pinned.len() as u64 {
                         continue;
                     }
+                    if put_off.is_waiting(partition, at) {
+                        spared.insert(partition.number);
+                        continue;
+                    }
                     match self.thin(connection, partition, Past::ALL, why).await {
                         Ok(Some(rows)) => {
                             dropped += rows;
                             continue;
                         }
                         Ok(None) => {
+                            put_off.longer(partition, at);
                             spared.insert(partition.number);
                             continue;
                         }
@@ -281,6 +313,7 @@ impl Shared {
                             tracing::warn!(partition = %partition.name, %why, "requests kept by hand could not be moved");
                             // Without room for the copy there is nothing left to be done for them.
                             if !error::is_disk_full(&why) {
+                                put_off.long(partition, at);
                                 spared.insert(partition.number);
                                 continue;
                             }
@@ -300,7 +333,8 @@ impl Shared {
         Ok(dropped)
     }
 
-    /// Moves what stays of a partition into a new one. Returns rows dropped; none if it was written to meanwhile.
+    /// Moves what stays of a partition into a new one. Returns rows dropped; none if it was written to meanwhile, or
+    /// somebody else is at it.
     async fn thin(
         &self,
         connection: &mut PgConnection,
@@ -323,6 +357,13 @@ impl Shared {
             Ok((new, moved)) => exchange(connection, old, &new, (state, moved, past), why).await,
             Err(why) => Err(why),
         };
+        let done = match done {
+            Err(StoreError::Busy(why)) => {
+                tracing::info!(partition = %old.name, why, "what is past its age is taken out of a partition later");
+                Ok(None)
+            }
+            done => done,
+        };
         // The old one, or the one that did not take its place.
         partition::remove_dropped(connection).await?;
         done
@@ -338,7 +379,8 @@ impl Shared {
         // Reads and writes take turns; each has its own connection.
         let mut reading = db::connect(&self.options).await?;
         let day = partition::make_next(connection, old).await?;
-        let mut tables = PartitionTables::open_loose(self, &mut reading, old).await?;
+        let tables = PartitionTables::open_loose(self, &mut reading, old).await?;
+        let mut tables = tables.unchanged();
         let mut new = NewTables::make(self, (old, &mut tables), day).await?;
         let moved = thin(&mut tables, &mut new, stay).await;
         drop(reading.close().await);

@@ -3,7 +3,7 @@
 
 use crate::db::{self, column};
 use crate::error;
-use crate::partition::Partition;
+use crate::partition::{Partition, read_all};
 use crate::rows;
 use crate::shared::{Shared, read_log};
 use crate::source::{limit, segment_line};
@@ -26,6 +26,8 @@ pub(crate) struct PartitionTables<'a> {
     connection: &'a mut PgConnection,
     partition: &'a Partition,
     pending: Arc<Pending>,
+    /// Whether reading ends when a batch comes.
+    is_unchanged: bool,
 }
 
 /// Minutes or hours that are looked up one by one; of more, all that there are are read.
@@ -62,6 +64,7 @@ impl<'a> PartitionTables<'a> {
             connection,
             partition,
             pending,
+            is_unchanged: false,
         })
     }
 
@@ -82,7 +85,24 @@ impl<'a> PartitionTables<'a> {
             connection,
             partition,
             pending: Arc::new(pending),
+            is_unchanged: false,
         })
+    }
+
+    /// The same, only for as long as the partition is what it was: between segments, [`StoreError::Busy`] once a batch
+    /// has come. All that was read is in vain then.
+    pub(crate) fn unchanged(self) -> Self {
+        Self {
+            is_unchanged: true,
+            ..self
+        }
+    }
+
+    async fn is_still_unchanged(&mut self) -> Result<bool, StoreError> {
+        let (now, _) = read_all(self.connection).await?;
+        let then = self.partition;
+        let now = now.iter().find(|one| one.number == then.number);
+        Ok(now.is_some_and(|now| now.newest == then.newest))
     }
 }
 
@@ -150,6 +170,10 @@ impl Tables for PartitionTables<'_> {
     }
 
     async fn since(&mut self, segment: i64, n: usize) -> Result<Vec<SegmentLine>, StoreError> {
+        if self.is_unchanged && !self.is_still_unchanged().await? {
+            let what = "a batch came to the partition while its rows moved";
+            return Err(StoreError::Busy(what.to_owned()));
+        }
         let args = Args::new().with(segment).with(limit(n));
         let rows = db::all(
             self.connection,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{Config, db};
-use hoplog_model::times::DAY;
+use hoplog_model::times::{DAY, MINUTE};
 use hoplog_store::conformance::build::{Span, part, trace};
 use hoplog_store::conformance::{NOW, books, clock, write};
 use hoplog_store::retention::{Bytes, Keep};
@@ -138,12 +138,12 @@ async fn what_is_kept_by_hand_stays_if_it_cannot_be_moved_right_now() {
     assert_eq!(store.retain(NOW).await.unwrap(), 3);
     assert_eq!(left().await, (6, 1, 0));
     while_rows_move(&database, "RAISE 'no' USING ERRCODE = 'lock_not_available'");
-    assert_eq!(store.retain(NOW).await.unwrap(), 0);
+    assert_eq!(store.retain(NOW + MINUTE).await.unwrap(), 0);
     while_rows_move(&database, "RAISE 'no' USING ERRCODE = 'internal_error'");
-    assert_eq!(store.retain(NOW).await.unwrap(), 0);
+    assert_eq!(store.retain(NOW + 3 * MINUTE).await.unwrap(), 0);
     assert_eq!(left().await, (6, 1, 0));
     while_rows_move(&database, "RAISE 'no' USING ERRCODE = 'disk_full'");
-    assert_eq!(store.retain(NOW).await.unwrap(), 3);
+    assert_eq!(store.retain(NOW + 13 * MINUTE).await.unwrap(), 3);
     assert_eq!(left().await, (3, 0, 1));
     assert_eq!(books(&store).await, before);
     is_clean(&store).await;
@@ -199,4 +199,48 @@ async fn what_was_written_to_meanwhile_is_not_dropped() {
     let gone = drop_whole(&mut connection, &read[0], (state, vec![trace(2)]), WHY).await;
     assert_eq!(gone.unwrap(), 2);
     is_clean(&store).await;
+}
+
+/// A copy that was thrown away is made again later, and later still.
+#[tokio::test]
+async fn a_copy_thrown_away_is_put_off_for_longer_each_time() {
+    let database = Database::new().unwrap();
+    let store = open(&database, Keep::all(DAY)).await;
+    for n in 1..3 {
+        write_one(&store, n, NOW - 4 * DAY).await;
+    }
+    store.pin(trace(1), true, NOW).await.unwrap();
+    // How often a row has moved.
+    let copies = "CREATE SEQUENCE hoplog.copies";
+    database.psql(copies).unwrap();
+    let click = "PERFORM nextval('hoplog.copies');
+        UPDATE hoplog.pin_state SET changes = changes + 1";
+    while_rows_move(&database, click);
+    for (minute, expected) in [(0, 1), (0, 1), (1, 2), (2, 2), (3, 3), (6, 3), (7, 4)] {
+        assert_eq!(store.retain(NOW + minute * MINUTE).await.unwrap(), 0);
+        let copies = database.psql("SELECT last_value FROM hoplog.copies");
+        assert_eq!(copies.unwrap().trim(), expected.to_string(), "{minute}");
+    }
+    while_rows_move(&database, "NULL");
+    assert_eq!(store.retain(NOW + 15 * MINUTE).await.unwrap(), 1);
+    is_clean(&store).await;
+}
+
+/// Once a batch came, reading the rest of the partition is in vain.
+#[tokio::test]
+async fn moving_ends_when_a_batch_comes() {
+    let database = Database::new().unwrap();
+    let store = open(&database, Keep::forever()).await;
+    let mut connection = db::connect(&store.shared.options).await.unwrap();
+    write_one(&store, 1, NOW).await;
+    let read = store.shared.partitions(&mut connection).await.unwrap();
+    write_one(&store, 2, NOW).await;
+    let pinned = FxHashSet::default();
+    let stay = Stay {
+        keep: &Keep::forever(),
+        past: Past::ALL,
+        pinned: &pinned,
+    };
+    let copied = store.shared.copy(&mut connection, &read[0], stay).await;
+    assert!(matches!(copied.map(drop), Err(StoreError::Busy(_))));
 }
