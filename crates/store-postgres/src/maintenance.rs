@@ -2,7 +2,7 @@
 
 use crate::db::{self, column};
 use crate::error;
-use crate::partition::{Partition, TABLES};
+use crate::partition::{Partition, TABLES, name_of};
 use crate::retention;
 use crate::rows;
 use crate::sql::{self, Args};
@@ -179,8 +179,15 @@ pub(crate) async fn sizes(connection: &mut PgConnection) -> Result<Vec<(i64, u64
         .collect()
 }
 
+/// Bytes of the tables of this day, whether they are listed as live or not.
+pub(crate) async fn size(connection: &mut PgConnection, day: i64) -> Result<u64, StoreError> {
+    let args = Args::new().with(TABLES.as_slice()).with(name_of(day));
+    let row = db::one(connection, &sql::READ_SIZE, args).await?;
+    Ok(column::<i64>(&row, 0)?.cast_unsigned())
+}
+
 /// Bytes of one of them.
-pub(crate) fn size_of(sizes: &[(i64, u64)], day: i64) -> u64 {
+fn size_of(sizes: &[(i64, u64)], day: i64) -> u64 {
     let found = sizes.iter().find(|(of, _)| *of == day);
     found.map_or(0, |(_, bytes)| *bytes)
 }

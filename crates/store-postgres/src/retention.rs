@@ -4,7 +4,7 @@
 
 use crate::db::{self, column};
 use crate::error;
-use crate::maintenance::{size_of, sizes};
+use crate::maintenance::{size, sizes};
 use crate::partition::{self, Partition};
 use crate::shared::Shared;
 use crate::sql::{self, Args};
@@ -397,7 +397,9 @@ async fn exchange(
     (state, moved, past): (PinState, Moved, Past),
     why: Why,
 ) -> Result<Option<u64>, StoreError> {
-    let bytes = size_of(&sizes(connection).await?, old.day());
+    // Before others wait for this.
+    let bytes = size(connection, old.day()).await?;
+    let left = size(connection, new.day()).await?;
     let mut transaction = begin(connection).await?;
     let line = Args::new().with(old.day());
     let locked = db::all(&mut transaction, &sql::LOCK_PARTITION, line).await?;
@@ -418,7 +420,6 @@ async fn exchange(
     let line = Args::new().with(old.day());
     db::all(&mut transaction, &sql::DROP_PARTITION, line).await?;
     new.finish(&mut transaction, now.books, past).await?;
-    let left = size_of(&sizes(&mut transaction).await?, new.day());
     let books = Books {
         stored: now.books.stored.saturating_sub(moved.spans),
         ..Books::default()
@@ -461,7 +462,7 @@ async fn drop_whole(
     why: Why,
 ) -> Result<u64, StoreError> {
     let day = partition.day();
-    let bytes = size_of(&sizes(connection).await?, day);
+    let bytes = size(connection, day).await?;
     let mut transaction = begin(connection).await?;
     let args = Args::new().with(day);
     let gone = db::all(&mut transaction, &sql::DROP_PARTITION, args).await?;

@@ -141,6 +141,7 @@ statements! {
     CHANGE_PIN_STATE: "change_pin_state" => ["pin_state_pkey"];
     FORGET_PARTITION: "forget_partition" => ["partitions_pkey"];
     READ_SIZES: "read_sizes" => [];
+    READ_SIZE: "read_size" => [];
     READ_DEAD: "read_dead" => [];
     READ_TOTALS: "read_totals" => ["dropped_pkey"];
     READ_NEWEST_ROWS: "read_newest_rows" => ["requests_X_row_id_idx"];

@@ -26,7 +26,7 @@ const SMALL: [&str; 7] = [
     "pin_state",
 ];
 /// System tables that tell sizes.
-const SYSTEM: [&str; 2] = ["read_sizes", "read_dead"];
+const SYSTEM: [&str; 3] = ["read_sizes", "read_size", "read_dead"];
 /// Those that read an index from one end, as far as their limit goes.
 const FROM_THE_END: [&str; 2] = ["read_keys", "read_minute_bounds"];
 
