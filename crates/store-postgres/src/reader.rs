@@ -87,6 +87,65 @@ impl Shared {
         Ok(joined)
     }
 
+    async fn stored_of(&self, trace_ids: &[TraceId]) -> Result<FxHashSet<TraceId>, StoreError> {
+        let mut missing: FxHashSet<TraceId> = trace_ids.iter().copied().collect();
+        let mut stored = FxHashSet::default();
+        let mut connection = self.connection().await?;
+        let partitions = self.partitions(&mut connection).await?;
+        for partition in recent(partitions, self.clock.now()).iter().rev() {
+            if missing.is_empty() {
+                break;
+            }
+            let ids: Vec<&[u8]> = missing.iter().map(|id| id.as_bytes().as_slice()).collect();
+            let args = Args::new().with(ids);
+            for row in db::all(&mut connection, sql::FIND_ROWS.of(partition.day()), args).await? {
+                let id = trace_id(column(&row, 0)?)?;
+                missing.remove(&id);
+                stored.insert(id);
+            }
+        }
+        Ok(stored)
+    }
+
+    async fn interfaces_of(
+        &self,
+        from: UnixNanos,
+        to: UnixNanos,
+        limit: usize,
+    ) -> Result<Vec<Interface>, StoreError> {
+        let mut connection = self.connection().await?;
+        let mut partitions = self.partitions(&mut connection).await?;
+        partitions.retain(|one| {
+            (one.from < to && one.to.saturating_add(TAIL) > from) || one.may_hold(from, to)
+        });
+        let mut all: BTreeSet<Interface> = BTreeSet::new();
+        for partition in partitions {
+            let known = self.interfaces(&mut connection, &partition);
+            all.extend(
+                known
+                    .await?
+                    .list
+                    .iter()
+                    .map(|(_, interface)| interface)
+                    .filter(|interface| !interface.is_statement())
+                    .cloned(),
+            );
+        }
+        Ok(all.into_iter().take(limit).collect())
+    }
+
+    async fn first_keys(&self, n: usize) -> Result<Vec<String>, StoreError> {
+        let mut connection = self.connection().await?;
+        let mut all = BTreeSet::new();
+        for partition in self.partitions(&mut connection).await? {
+            let args = Args::new().with(limit(n));
+            for row in db::all(&mut connection, sql::READ_KEYS.of(partition.day()), args).await? {
+                all.insert(text(column(&row, 0)?)?);
+            }
+        }
+        Ok(all.into_iter().take(n).collect())
+    }
+
     async fn sums(&self, query: &StatsQuery) -> Result<Vec<StatRow>, StoreError> {
         let mut connection = self.connection().await?;
         begin_snapshot(&mut connection).await?;
@@ -117,6 +176,14 @@ impl Shared {
 }
 
 impl PostgresStore {
+    /// In a task of its own: a transaction must not be given up half way, its connection would go on in it.
+    async fn sums(&self, query: &StatsQuery) -> Result<Vec<StatRow>, StoreError> {
+        let (shared, query) = (Arc::clone(&self.shared), query.clone());
+        let runtime = &self.shared.runtime;
+        let sums = runtime.spawn(async move { shared.sums(&query).await });
+        sums.await.map_err(|why| error::task(&why))?
+    }
+
     async fn page(&self, search: &Search) -> Result<Page, StoreError> {
         let mut connection = self.shared.connection().await?;
         let mut partitions = self.shared.partitions(&mut connection).await?;
@@ -141,23 +208,7 @@ impl TraceReader for PostgresStore {
 
     async fn stored(&self, trace_ids: &[TraceId]) -> Result<FxHashSet<TraceId>, StoreError> {
         let _permit = permit(&self.shared.lookups).await?;
-        let mut missing: FxHashSet<TraceId> = trace_ids.iter().copied().collect();
-        let mut stored = FxHashSet::default();
-        let mut connection = self.shared.connection().await?;
-        let partitions = self.shared.partitions(&mut connection).await?;
-        for partition in recent(partitions, self.shared.clock.now()).iter().rev() {
-            if missing.is_empty() {
-                break;
-            }
-            let ids: Vec<&[u8]> = missing.iter().map(|id| id.as_bytes().as_slice()).collect();
-            let args = Args::new().with(ids);
-            for row in db::all(&mut connection, sql::FIND_ROWS.of(partition.day()), args).await? {
-                let id = trace_id(column(&row, 0)?)?;
-                missing.remove(&id);
-                stored.insert(id);
-            }
-        }
-        Ok(stored)
+        again_if_changed!(self.shared, self.shared.stored_of(trace_ids).await)
     }
 
     async fn search(&self, search: &Search) -> Result<Page, StoreError> {
@@ -168,11 +219,7 @@ impl TraceReader for PostgresStore {
     async fn stats(&self, query: &StatsQuery) -> Result<Vec<StatRow>, StoreError> {
         query.check()?;
         let _permit = permit(&self.shared.lookups).await?;
-        // In a task of its own: a transaction must not be given up half way, its connection would go on in it.
-        let (shared, query) = (Arc::clone(&self.shared), query.clone());
-        let runtime = &self.shared.runtime;
-        let sums = runtime.spawn(async move { shared.sums(&query).await });
-        sums.await.map_err(|why| error::task(&why))?
+        again_if_changed!(self.shared, self.sums(query).await)
     }
 
     async fn interfaces(
@@ -182,38 +229,13 @@ impl TraceReader for PostgresStore {
         limit: usize,
     ) -> Result<Vec<Interface>, StoreError> {
         let _permit = permit(&self.shared.lookups).await?;
-        let mut connection = self.shared.connection().await?;
-        let mut partitions = self.shared.partitions(&mut connection).await?;
-        partitions.retain(|one| {
-            (one.from < to && one.to.saturating_add(TAIL) > from) || one.may_hold(from, to)
-        });
-        let mut all: BTreeSet<Interface> = BTreeSet::new();
-        for partition in partitions {
-            let known = self.shared.interfaces(&mut connection, &partition);
-            all.extend(
-                known
-                    .await?
-                    .list
-                    .iter()
-                    .map(|(_, interface)| interface)
-                    .filter(|interface| !interface.is_statement())
-                    .cloned(),
-            );
-        }
-        Ok(all.into_iter().take(limit).collect())
+        let shared = &self.shared;
+        again_if_changed!(shared, shared.interfaces_of(from, to, limit).await)
     }
 
     async fn keys(&self, n: usize) -> Result<Vec<String>, StoreError> {
         let _permit = permit(&self.shared.lookups).await?;
-        let mut connection = self.shared.connection().await?;
-        let mut all = BTreeSet::new();
-        for partition in self.shared.partitions(&mut connection).await? {
-            let args = Args::new().with(limit(n));
-            for row in db::all(&mut connection, sql::READ_KEYS.of(partition.day()), args).await? {
-                all.insert(text(column(&row, 0)?)?);
-            }
-        }
-        Ok(all.into_iter().take(n).collect())
+        again_if_changed!(self.shared, self.shared.first_keys(n).await)
     }
 
     async fn books(&self) -> Result<Books, StoreError> {

@@ -244,3 +244,45 @@ async fn moving_ends_when_a_batch_comes() {
     let copied = store.shared.copy(&mut connection, &read[0], stay).await;
     assert!(matches!(copied.map(drop), Err(StoreError::Busy(_))));
 }
+
+/// Questions that come to a partition's tables when these are just gone ask again.
+#[tokio::test]
+async fn questions_beside_a_drop_are_answered() {
+    let database = Database::new().unwrap();
+    let store = open(&database, Keep::forever()).await;
+    write_one(&store, 1, NOW - DAY).await;
+    write_one(&store, 2, NOW).await;
+    let mut connection = db::connect(&store.shared.options).await.unwrap();
+    let all_of = store.shared.partitions(&mut connection).await.unwrap();
+    let (day, name) = (all_of[1].day(), &all_of[1].name);
+    let tables =
+        ["requests", "interfaces", "keys", "rollup_log"].map(|table| format!("{table}_{name}"));
+    let tables = tables.join(", ");
+    let hold = format!(
+        "BEGIN; LOCK TABLE {tables};
+        UPDATE partitions SET state = 'dropped' WHERE from_nanos = {day}"
+    );
+    db::raw(&mut connection, "hold", hold).await.unwrap();
+    let drop_them = async {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database =
+            (SELECT oid FROM pg_database WHERE datname = current_database())";
+        while database.psql(waiting).unwrap().trim() != "4" {
+            tokio::task::yield_now().await;
+        }
+        let gone = format!("DROP TABLE {tables}; COMMIT");
+        db::raw(&mut connection, "drop", gone).await.unwrap();
+    };
+    let ids = [trace(1), trace(2)];
+    let query = all();
+    let (stored, stats, interfaces, keys, ()) = tokio::join!(
+        store.stored(&ids),
+        store.stats(&query),
+        store.interfaces(0, 2 * NOW, 10),
+        store.keys(10),
+        drop_them
+    );
+    assert_eq!(stored.unwrap(), [trace(1)].into_iter().collect());
+    assert_eq!(stats.unwrap().len(), 1);
+    assert_eq!(interfaces.unwrap().len(), 1);
+    assert_eq!(keys.unwrap(), ["service.name"]);
+}
