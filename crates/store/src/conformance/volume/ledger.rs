@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// Read the server's own catalogue, through what its session remembers of it, whatever the store's size.
-const OF_THE_SERVER: [&str; 2] = ["read_sizes", "read_dead"];
+const OF_THE_SERVER: [&str; 3] = ["read_sizes", "read_size", "read_dead"];
 /// Fewer pages a run count as so many: an index that has one level more is no growth.
 const LEAST: u64 = 4;
 
