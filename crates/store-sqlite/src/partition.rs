@@ -224,19 +224,6 @@ impl Partition {
         self.thinned.store(past.0, Ordering::SeqCst);
     }
 
-    /// The name of the partition that is to take this one's place: `p-20261123T000000-2`, then `-3`.
-    pub(crate) fn next_name(&self) -> String {
-        // The date has one dash before it.
-        let parts: Vec<&str> = self.name.splitn(3, '-').collect();
-        match parts.as_slice() {
-            [p, date, n] => {
-                let next = n.parse::<u64>().map_or(2, |n| n.saturating_add(1));
-                format!("{p}-{date}-{next}")
-            }
-            _ => format!("{}-2", self.name),
-        }
-    }
-
     /// Bytes on disk, log included.
     pub(crate) fn bytes(&self) -> u64 {
         let files = [
@@ -272,6 +259,19 @@ impl Partition {
         self.interfaces
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name of the partition that comes after this one for the same time: `p-20261123T000000-2`, then `-3`.
+pub(crate) fn next_name(name: &str) -> String {
+    // The date has one dash before it.
+    let parts: Vec<&str> = name.splitn(3, '-').collect();
+    match parts.as_slice() {
+        [p, date, n] => {
+            let next = n.parse::<u64>().map_or(2, |n| n.saturating_add(1));
+            format!("{p}-{date}-{next}")
+        }
+        _ => format!("{name}-2"),
     }
 }
 

@@ -5,7 +5,7 @@
 use crate::catalogue::Dropping;
 use crate::db::column;
 use crate::error;
-use crate::partition::Partition;
+use crate::partition::{Partition, next_name};
 use crate::sql::{self, Args};
 use crate::store::SqliteStore;
 use crate::tables::PartitionTables;
@@ -222,7 +222,8 @@ impl SqliteStore {
         why: Why,
     ) -> Result<Option<u64>, StoreError> {
         let folder = self.shared.partitions_folder();
-        let new = Partition::new(&folder, &old.next_name(), old.from, old.to);
+        let name = self.shared.free_name(next_name(&old.name));
+        let new = Partition::new(&folder, &name, old.from, old.to);
         new.set_thinned(past);
         let new = Arc::new(new);
         // Of an attempt whose remains could not be removed; mostly there are none.
@@ -314,3 +315,6 @@ impl SqliteStore {
         Ok(Some(moved.gone))
     }
 }
+
+#[cfg(test)]
+mod tests;

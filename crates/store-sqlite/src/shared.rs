@@ -2,7 +2,7 @@
 
 use crate::catalogue::Dropped;
 use crate::config::Config;
-use crate::partition::Partition;
+use crate::partition::{Partition, next_name};
 use crate::readers::Readers;
 use hoplog_model::{Clock, TraceId, UnixNanos};
 use hoplog_store::Books;
@@ -10,7 +10,6 @@ use hoplog_store::pack::Dictionaries;
 use hoplog_store::tables::Learned;
 use rustc_hash::FxHashSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::Semaphore;
 
@@ -31,8 +30,8 @@ pub(crate) struct Shared {
     pub(crate) lookups: Semaphore,
     partitions: RwLock<Vec<Arc<Partition>>>,
     dropped: Mutex<Dropped>,
-    /// How many partitions were taken away since the start.
-    gone: AtomicU64,
+    /// Names of partitions that were taken away since the start: their files may still be there.
+    gone: Mutex<FxHashSet<Arc<str>>>,
     pins: Mutex<Pinned>,
 }
 
@@ -65,7 +64,7 @@ impl Shared {
             readers: Arc::new(readers),
             partitions: RwLock::new(partitions),
             dropped: Mutex::new(dropped),
-            gone: AtomicU64::new(0),
+            gone: Mutex::default(),
             pins: Mutex::default(),
         }
     }
@@ -120,12 +119,28 @@ impl Shared {
             partitions.insert(place, new);
         }
         *self.dropped.lock().unwrap_or_else(PoisonError::into_inner) = dropped;
-        self.gone.fetch_add(1, Ordering::SeqCst);
+        self.gone_names().insert(Arc::clone(&old.name));
+    }
+
+    fn gone_names(&self) -> MutexGuard<'_, FxHashSet<Arc<str>>> {
+        // A change is one call.
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A name for a new partition: this one, or the next of a partition that is still being removed, or that could
+    /// not be. The start removes what is left of these, so that all names are free again.
+    pub(crate) fn free_name(&self, mut name: String) -> String {
+        let gone = self.gone_names();
+        while gone.contains(name.as_str()) {
+            name = next_name(&name);
+        }
+        name
     }
 
     /// How many partitions were taken away since the start: an answer that failed meanwhile is asked again.
-    pub(crate) fn gone(&self) -> u64 {
-        self.gone.load(Ordering::SeqCst)
+    pub(crate) fn gone(&self) -> usize {
+        // No name is taken away twice.
+        self.gone_names().len()
     }
 
     /// Requests kept by hand.

@@ -163,7 +163,7 @@ impl Writer {
             start: from,
             end: to,
         } = new_range(at, hours, &self.shared.partitions());
-        let name = Partition::name_of(from);
+        let name = self.shared.free_name(Partition::name_of(from));
         let folder = self.shared.partitions_folder();
         let partition = Arc::new(Partition::new(&folder, &name, from, to));
         let mut file = PartitionFile::open(&partition, &self.shared.config).await?;

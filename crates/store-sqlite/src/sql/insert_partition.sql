@@ -1,1 +1,1 @@
-INSERT INTO partitions (name, from_nanos, to_nanos, state) VALUES (?1, ?2, ?3, 'live')
+INSERT OR REPLACE INTO partitions (name, from_nanos, to_nanos, state) VALUES (?1, ?2, ?3, 'live')
