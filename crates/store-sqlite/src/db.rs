@@ -472,6 +472,8 @@ PRAGMA user_version = 2";
             let mut connection = Connection::open(&path, WRITE).await.unwrap();
             connection.raw(obstacle).await.unwrap();
             let why = connection.migrate(&[PARTITION[0], NEXT]).await;
+            let is_full = why.as_ref().is_err_and(error::is_disk_full);
+            assert_eq!(is_full, said == "full");
             let Err(StoreError::Unavailable(why)) = why else {
                 panic!("{obstacle}: {why:?}")
             };

@@ -3,6 +3,14 @@
 use hoplog_store::StoreError;
 use sqlx::error::DatabaseError;
 
+/// Said of a disk without room, by this module alone.
+const DISK_FULL: &str = "no room on the disk";
+
+/// Whether it failed for want of room on the disk.
+pub(crate) fn is_disk_full(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(said) if said.contains(DISK_FULL))
+}
+
 /// `what` failed on `file`: by the caller's means to deal with it.
 pub(crate) fn database(file: &str, what: &str, error: &sqlx::Error) -> StoreError {
     let code = error.as_database_error().and_then(DatabaseError::code);
@@ -10,7 +18,10 @@ pub(crate) fn database(file: &str, what: &str, error: &sqlx::Error) -> StoreErro
     let primary = code
         .and_then(|code| code.parse::<u32>().ok())
         .map(|code| code & 0xff);
-    let said = format!("{file}: {what}: {error}");
+    let mut said = format!("{file}: {what}: {error}");
+    if primary == Some(13) {
+        said = format!("{said} ({DISK_FULL})");
+    }
     match (primary, error) {
         // BUSY, LOCKED
         (Some(5 | 6), _) => StoreError::Busy(said),
@@ -26,7 +37,11 @@ pub(crate) fn database(file: &str, what: &str, error: &sqlx::Error) -> StoreErro
 
 /// A file operation beside SQLite failed.
 pub(crate) fn file(path: &std::path::Path, what: &str, error: &std::io::Error) -> StoreError {
-    StoreError::Unavailable(format!("{}: cannot {what}: {error}", path.display()))
+    let mut said = format!("{}: cannot {what}: {error}", path.display());
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        said = format!("{said} ({DISK_FULL})");
+    }
+    StoreError::Unavailable(said)
 }
 
 /// A task that was to compute something ended early. If it panicked it would again.

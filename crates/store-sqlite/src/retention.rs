@@ -11,7 +11,7 @@ use crate::store::SqliteStore;
 use crate::tables::PartitionTables;
 use crate::writer::{Before, Left, NewFile, remove_files};
 use async_trait::async_trait;
-use hoplog_model::times::MINUTE;
+use hoplog_model::times::{MINUTE, SECOND};
 use hoplog_model::{TraceId, UnixNanos};
 use hoplog_store::retention::{Gone, Keep, Past, Reason};
 use hoplog_store::tables::{Moved, Stay, thin, trace_id};
@@ -21,10 +21,43 @@ use std::sync::Arc;
 
 /// After a partition could not be thinned, so long passes before the next attempt, in nanoseconds: each reads all of it.
 const PATIENCE: u64 = 10 * MINUTE;
+/// The same after it was written to meanwhile; twice as long after every further time, up to [`PATIENCE`].
+const SOON: u64 = 10 * SECOND;
 
-/// Partitions that could not be thinned, and when to try again.
+/// Partitions that could not be thinned: what is past its age, and what the size does not allow.
 #[derive(Debug, Default)]
-pub(crate) struct PutOff(FxHashMap<Arc<str>, UnixNanos>);
+pub(crate) struct PutOff {
+    age: Attempts,
+    size: Attempts,
+}
+
+/// When to try again, and how often in a row something came in between.
+#[derive(Debug, Default)]
+struct Attempts(FxHashMap<Arc<str>, (UnixNanos, u32)>);
+
+impl Attempts {
+    fn is_put_off(&self, partition: &Partition, now: UnixNanos) -> bool {
+        let known = self.0.get(&partition.name);
+        known.is_some_and(|(until, _)| *until > now)
+    }
+
+    /// It was written to, or something was pinned: the first time the next upkeep may try again.
+    fn came_between(&mut self, partition: &Partition, now: UnixNanos) {
+        let (until, times) = self.0.entry(Arc::clone(&partition.name)).or_default();
+        *until = now + ((SOON << (*times).min(10)) - SOON).min(PATIENCE);
+        *times += 1;
+    }
+
+    fn failed(&mut self, partition: &Partition, now: UnixNanos) {
+        let until = now + PATIENCE;
+        self.0.insert(Arc::clone(&partition.name), (until, 0));
+    }
+
+    fn keep_only(&mut self, partitions: &[Arc<Partition>]) {
+        let is_known = |name: &Arc<str>| partitions.iter().any(|one| one.name == *name);
+        self.0.retain(|name, _| is_known(name));
+    }
+}
 
 /// Why rows go, and when.
 #[derive(Debug, Clone, Copy)]
@@ -55,12 +88,14 @@ impl SqliteStore {
     /// [`hoplog_store::Maintenance::retain`].
     pub(crate) async fn retain_all(&self, now: UnixNanos) -> Result<u64, StoreError> {
         let mut put_off = self.retaining.lock().await;
-        put_off.0.retain(|_, until| *until > now);
+        let partitions = self.shared.partitions();
+        put_off.age.keep_only(&partitions);
+        put_off.size.keep_only(&partitions);
         let keep = self.shared.config.policy();
         let why = |reason| Why { reason, now };
         let mut dropped = 0;
         let mut stay = Vec::new();
-        for partition in self.shared.partitions() {
+        for partition in partitions {
             let past = keep.past(partition.to, now);
             let before = self.writer().await?.before(&partition);
             let mut pinned = Vec::new();
@@ -80,12 +115,12 @@ impl SqliteStore {
         }
         if let Some(bytes_max) = keep.bytes.at_most() {
             dropped += self
-                .retain_size(&keep, bytes_max, why(Reason::Size))
+                .retain_size(&keep, bytes_max, why(Reason::Size), &mut put_off.size)
                 .await?;
         }
         let mut failed = None;
         for (partition, past) in stay {
-            if put_off.0.contains_key(&partition.name) || partition.is_dropped() {
+            if put_off.age.is_put_off(&partition, now) || partition.is_dropped() {
                 continue;
             }
             let done = self
@@ -93,13 +128,10 @@ impl SqliteStore {
                 .await;
             match done {
                 Ok(Some(rows)) => dropped += rows,
-                // It is being written to: the next time.
-                Ok(None) => {}
+                Ok(None) => put_off.age.came_between(&partition, now),
                 Err(why) => {
                     tracing::warn!(partition = %partition.name, %why, "what is past its age could not be taken out of a partition");
-                    put_off
-                        .0
-                        .insert(Arc::clone(&partition.name), now + PATIENCE);
+                    put_off.age.failed(&partition, now);
                     failed = Some(why);
                 }
             }
@@ -112,7 +144,13 @@ impl SqliteStore {
 
     /// Drops the oldest until the size fits; the newest stays, whatever its size. What is kept by hand moves as long as
     /// that helps; then it goes, too.
-    async fn retain_size(&self, keep: &Keep, most: u64, why: Why) -> Result<u64, StoreError> {
+    async fn retain_size(
+        &self,
+        keep: &Keep,
+        most: u64,
+        why: Why,
+        put_off: &mut Attempts,
+    ) -> Result<u64, StoreError> {
         let mut dropped = 0;
         for pinned_stay in [true, false] {
             let partitions = self.shared.partitions();
@@ -120,20 +158,35 @@ impl SqliteStore {
                 if self.bytes() <= most {
                     return Ok(dropped);
                 }
+                // What is kept by hand in it goes for want of room alone.
+                if put_off.is_put_off(partition, why.now) {
+                    continue;
+                }
                 let before = self.writer().await?.before(partition);
                 let pinned = self.pinned_in(partition).await?;
                 if pinned_stay && !pinned.is_empty() {
                     if partition.figures().rows == pinned.len() as u64 {
                         continue;
                     }
-                    // Without room for the copy there is nothing left to be done for them.
                     match self.thin(partition, keep, Past::ALL, why).await {
-                        Ok(rows) => {
-                            dropped += rows.unwrap_or_default();
+                        Ok(Some(rows)) => {
+                            dropped += rows;
                             continue;
                         }
-                        Err(why) => {
+                        // What is newer does not go for what may come free at the next upkeep.
+                        Ok(None) => {
+                            put_off.came_between(partition, why.now);
+                            return Ok(dropped);
+                        }
+                        Err(failure) => {
+                            let failed = why.now;
+                            let why = failure;
                             tracing::warn!(partition = %partition.name, %why, "requests kept by hand could not be moved");
+                            // Without room for the copy there is nothing left to be done for them.
+                            if !error::is_disk_full(&why) {
+                                put_off.failed(partition, failed);
+                                continue;
+                            }
                         }
                     }
                 }
@@ -242,6 +295,8 @@ impl SqliteStore {
         };
         let done = match self.copy(old, &new, stay, position).await {
             Ok(moved) => self.exchange((old, &new), before, moved, why).await,
+            // It was given up early.
+            Err(StoreError::Busy(_)) if old.figures().newest != before.newest => Ok(None),
             Err(why) => Err(why),
         };
         if !matches!(done, Ok(Some(rows)) if rows > 0) {

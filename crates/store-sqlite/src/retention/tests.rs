@@ -2,13 +2,16 @@
 
 use super::Reason;
 use crate::catalogue::Dropping;
+use crate::shared::Shared;
 use crate::{Config, SqliteStore};
-use hoplog_model::times::DAY;
+use hoplog_model::times::{DAY, MINUTE};
+use hoplog_model::{Clock, UnixNanos};
 use hoplog_store::conformance::build::{Span, part, trace};
 use hoplog_store::conformance::{NOW, books, clock, write};
-use hoplog_store::retention::{Gone, Keep};
-use hoplog_store::{Books, Maintenance, Part, TraceReader};
+use hoplog_store::retention::{Bytes, Gone, Keep};
+use hoplog_store::{Books, Maintenance, Part, Pins, TraceReader};
 use std::path::Path;
+use std::sync::{Arc, Mutex, Weak};
 
 async fn open(dir: &Path) -> SqliteStore {
     let config = Config {
@@ -78,4 +81,80 @@ async fn a_day_that_is_being_dropped_takes_new_parts() {
         path.extension().is_some_and(|ending| ending == "db")
     });
     assert_eq!(databases.count(), 1);
+}
+
+/// A clock by which something is pinned whenever it is looked at, as it is while rows move.
+#[derive(Debug, Default)]
+struct Pinning(Mutex<Weak<Shared>>);
+
+impl Clock for Pinning {
+    fn now(&self) -> UnixNanos {
+        if let Some(shared) = self.0.lock().unwrap().upgrade() {
+            shared.pins().changes += 1;
+        }
+        NOW
+    }
+}
+
+async fn tiny(dir: &Path, clock: Arc<dyn Clock>) -> SqliteStore {
+    let keep = Keep {
+        bytes: Bytes::AtMost(1),
+        ..Keep::forever()
+    };
+    let config = Config {
+        keep,
+        ..Config::default()
+    };
+    let store = SqliteStore::open(dir, config, clock).await.unwrap();
+    for day in 0..4 {
+        write(&store, vec![request(day, 1), request(day, 2)]).await;
+    }
+    let pinned = trace(3_001);
+    assert!(store.pin(pinned, true, NOW).await.unwrap());
+    store
+}
+
+async fn days(store: &SqliteStore) -> usize {
+    store.health().await.unwrap().partitions.len()
+}
+
+#[tokio::test]
+async fn pins_do_not_go_because_something_came_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(Pinning::default());
+    let store = tiny(dir.path(), Arc::clone(&clock) as Arc<dyn Clock>).await;
+    *clock.0.lock().unwrap() = Arc::downgrade(&store.shared);
+    // Once it may be tried again at once, then others go before it.
+    assert_eq!(store.retain(NOW).await.unwrap(), 0);
+    assert_eq!(store.retain(NOW).await.unwrap(), 0);
+    assert_eq!(days(&store).await, 4);
+    assert_eq!(store.retain(NOW).await.unwrap(), 4);
+    assert_eq!(days(&store).await, 2);
+    assert!(store.get(&trace(3_001)).await.unwrap().is_some());
+    assert_eq!(store.health().await.unwrap().pins, 1);
+    *clock.0.lock().unwrap() = Weak::new();
+    assert_eq!(store.retain(NOW + 10 * MINUTE).await.unwrap(), 2);
+    let report = store.check(&|_, _| ()).await.unwrap();
+    assert_eq!(report.differences, []);
+}
+
+#[tokio::test]
+async fn pins_do_not_go_because_a_row_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = tiny(dir.path(), clock()).await;
+    let path = store.shared.partitions()[0].path.clone();
+    damage(&path, "UPDATE requests SET spans = x'00'").await;
+    assert_eq!(store.retain(NOW).await.unwrap(), 4);
+    assert_eq!(days(&store).await, 2);
+    assert_eq!(store.health().await.unwrap().pins, 1);
+}
+
+async fn damage(path: &Path, text: &'static str) {
+    let purpose = crate::db::Use::Write {
+        cache_kib: 1_000,
+        wal_pages: 1_000,
+    };
+    let mut connection = crate::db::Connection::open(path, purpose).await.unwrap();
+    let done = sqlx::raw_sql(text).execute(connection.bare()).await;
+    done.unwrap();
 }

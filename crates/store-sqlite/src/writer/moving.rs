@@ -26,6 +26,8 @@ const CACHE_KIB: u32 = 4_096;
 pub(crate) struct NewFile<'a> {
     file: PartitionFile,
     shared: &'a Shared,
+    /// What rows come from, and its newest segment when they began to.
+    old: (&'a Partition, i64),
 }
 
 impl<'a> NewFile<'a> {
@@ -33,7 +35,7 @@ impl<'a> NewFile<'a> {
     /// from `position` on, decisions. Segments go on where the old one's end.
     pub(crate) async fn make(
         shared: &'a Shared,
-        (old, connection): (&Partition, &mut Connection),
+        (old, connection): (&'a Partition, &mut Connection),
         partition: &Arc<Partition>,
         position: Position,
     ) -> Result<Self, StoreError> {
@@ -61,7 +63,8 @@ impl<'a> NewFile<'a> {
             newest,
             ..Figures::default()
         });
-        Ok(Self { file, shared })
+        let old = (old, newest);
+        Ok(Self { file, shared, old })
     }
 
     /// Adds the books of what no row holds, empties the log, and makes all of it survive a power cut.
@@ -107,6 +110,11 @@ fn sync(path: &Path) -> Result<(), StoreError> {
 #[async_trait]
 impl NewPartition for NewFile<'_> {
     async fn write(&mut self, rows: Vec<Stored>) -> Result<Kept, StoreError> {
+        let (old, newest) = self.old;
+        if old.figures().newest != newest {
+            let what = format!("partition {} was written to meanwhile", old.name);
+            return Err(StoreError::Busy(what));
+        }
         let number = self.file.partition.figures().newest + 1;
         let moving = Moving {
             rows,

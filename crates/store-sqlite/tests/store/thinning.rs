@@ -1,7 +1,7 @@
 //! Rows that outlive their partition move; files go.
 
 use super::support::{check, clock, copy, files, run};
-use hoplog_model::times::DAY;
+use hoplog_model::times::{DAY, MINUTE};
 use hoplog_store::conformance::build::{Span, part, trace};
 use hoplog_store::conformance::retention::policy;
 use hoplog_store::conformance::{NOW, books, write};
@@ -181,15 +181,18 @@ async fn late_parts_and_pins_arrive_while_rows_move() {
         }
     });
     let pinned = trace(7 * 1_000 + 2);
+    // Late enough for a partition that was put off.
+    let mut now = NOW;
     while !writing.is_finished() {
-        store.retain(NOW).await.unwrap();
+        now += 10 * MINUTE;
+        store.retain(now).await.unwrap();
         if store.get(&pinned).await.unwrap().is_some() {
-            store.pin(pinned, true, NOW).await.unwrap();
+            store.pin(pinned, true, now).await.unwrap();
         }
         tokio::task::yield_now().await;
     }
     writing.await.unwrap();
-    store.retain(NOW).await.unwrap();
+    store.retain(now + 10 * MINUTE).await.unwrap();
     let health = store.health().await.unwrap();
     assert_eq!(health.retained.outcome.partitions, 4);
     let pins = u64::from(store.get(&pinned).await.unwrap().is_some());
