@@ -95,12 +95,20 @@ impl SqliteStore {
         let why = |reason| Why { reason, now };
         let mut dropped = 0;
         let mut stay = Vec::new();
+        let mut failed = None;
         for partition in partitions {
             let past = keep.past(partition.to, now);
             let before = self.writer().await?.before(&partition);
             let mut pinned = Vec::new();
             if past == Past::ALL {
-                pinned = self.pinned_in(&partition).await?;
+                match self.pinned_in(&partition).await {
+                    Ok(found) => pinned = found,
+                    Err(why) => {
+                        tracing::warn!(partition = %partition.name, %why, "a partition past its age stays: what is kept by hand in it cannot be read");
+                        failed = Some(why);
+                        continue;
+                    }
+                }
             }
             if past == Past::ALL && pinned.is_empty() {
                 let why = why(Reason::Age);
@@ -118,7 +126,6 @@ impl SqliteStore {
                 .retain_size(&keep, bytes_max, why(Reason::Size), &mut put_off.size)
                 .await?;
         }
-        let mut failed = None;
         for (partition, past) in stay {
             if put_off.age.is_put_off(&partition, now) || partition.is_dropped() {
                 continue;
@@ -163,7 +170,15 @@ impl SqliteStore {
                     continue;
                 }
                 let before = self.writer().await?.before(partition);
-                let pinned = self.pinned_in(partition).await?;
+                let pinned = match self.pinned_in(partition).await {
+                    Ok(pinned) => pinned,
+                    Err(failure) => {
+                        put_off.failed(partition, why.now);
+                        let why = failure;
+                        tracing::warn!(partition = %partition.name, %why, "a partition stays though the store is too large: what is kept by hand in it cannot be read");
+                        continue;
+                    }
+                };
                 if pinned_stay && !pinned.is_empty() {
                     if partition.figures().rows == pinned.len() as u64 {
                         continue;

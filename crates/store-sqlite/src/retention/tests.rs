@@ -149,6 +149,29 @@ async fn pins_do_not_go_because_a_row_is_damaged() {
     assert_eq!(store.health().await.unwrap().pins, 1);
 }
 
+/// What cannot be read stays; retention goes on with the others.
+#[tokio::test]
+async fn an_unreadable_partition_stops_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    for day in 4..7 {
+        write(&store, vec![request(day, 1), request(day, 2)]).await;
+    }
+    assert!(store.pin(trace(9), true, NOW).await.unwrap());
+    let path = store.shared.partitions()[0].path.clone();
+    damage(&path, "ALTER TABLE requests RENAME TO elsewhere").await;
+    assert_eq!(store.retain(NOW).await.unwrap(), 4);
+    assert!(store.retain(NOW).await.is_err(), "it is said");
+    assert_eq!(days(&store).await, 1);
+    store.close().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = tiny(dir.path(), clock()).await;
+    let path = store.shared.partitions()[0].path.clone();
+    damage(&path, "ALTER TABLE requests RENAME TO elsewhere").await;
+    assert_eq!(store.retain(NOW).await.unwrap(), 4);
+    assert_eq!(days(&store).await, 2);
+}
+
 async fn damage(path: &Path, text: &'static str) {
     let purpose = crate::db::Use::Write {
         cache_kib: 1_000,
