@@ -16,7 +16,9 @@ use std::sync::Arc;
 #[async_trait]
 impl Maintenance for SqliteStore {
     async fn retain(&self, now: UnixNanos) -> Result<u64, StoreError> {
-        self.retain_all(now).await
+        let store = self.handle();
+        let done = tokio::spawn(async move { store.retain_all(now).await });
+        done.await.map_err(|why| error::task(&why))?
     }
 
     async fn train(&self) -> Result<bool, StoreError> {

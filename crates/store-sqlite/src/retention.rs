@@ -74,7 +74,10 @@ impl Pins for SqliteStore {
         is_kept: bool,
         now: UnixNanos,
     ) -> Result<bool, StoreError> {
-        self.writer().await?.pin(trace_id, is_kept, now).await
+        let store = self.handle();
+        let done =
+            tokio::spawn(async move { store.writer().await?.pin(trace_id, is_kept, now).await });
+        done.await.map_err(|why| error::task(&why))?
     }
 
     async fn pinned(&self, trace_ids: &[TraceId]) -> Result<FxHashSet<TraceId>, StoreError> {

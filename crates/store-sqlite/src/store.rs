@@ -26,13 +26,13 @@ use tokio::sync::{Mutex, MutexGuard};
 pub struct SqliteStore {
     pub(crate) shared: Arc<Shared>,
     /// None when opened to read only, or closed.
-    writer: Mutex<Option<Writer>>,
+    writer: Arc<Mutex<Option<Writer>>>,
     /// As found by [`SqliteStore::open_read_only`].
     found: Option<Checkpoint>,
     /// Log index files that were not there before it was opened to read only.
     leftovers: Vec<PathBuf>,
     /// Held while retention is at it.
-    pub(crate) retaining: Mutex<PutOff>,
+    pub(crate) retaining: Arc<Mutex<PutOff>>,
 }
 
 impl SqliteStore {
@@ -86,13 +86,13 @@ impl SqliteStore {
         shared.pins().ids = catalogue.pins().await?;
         let shared = Arc::new(shared);
         let writer = Writer::new(Arc::clone(&shared), catalogue);
-        let writer = Mutex::new(Some(writer));
+        let writer = Arc::new(Mutex::new(Some(writer)));
         Ok(Self {
             shared,
             writer,
             found: None,
             leftovers: Vec::new(),
-            retaining: Mutex::default(),
+            retaining: Arc::default(),
         })
     }
 
@@ -129,11 +129,22 @@ impl SqliteStore {
         load(&shared).await?;
         Ok(Self {
             shared: Arc::new(shared),
-            writer: Mutex::new(None),
+            writer: Arc::new(Mutex::new(None)),
             found,
             leftovers,
-            retaining: Mutex::default(),
+            retaining: Arc::default(),
         })
+    }
+
+    /// The same store, for a task of its own: what it does is done to its end, even if the caller gives up.
+    pub(crate) fn handle(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            writer: Arc::clone(&self.writer),
+            found: None,
+            leftovers: Vec::new(),
+            retaining: Arc::clone(&self.retaining),
+        }
     }
 
     /// [`hoplog_store::Maintenance::close`]: moves all logs into their files and closes everything, so that what stays is as small as

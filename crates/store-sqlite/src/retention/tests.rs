@@ -172,6 +172,30 @@ async fn an_unreadable_partition_stops_no_other() {
     assert_eq!(days(&store).await, 2);
 }
 
+/// A caller that gives up leaves nothing half done.
+#[tokio::test]
+async fn a_call_that_is_given_up_is_done_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    write(&store, vec![request(5, 1)]).await;
+    let busy = store.writer().await.unwrap();
+    {
+        let mut pin = store.pin(trace(9), true, NOW);
+        let mut retain = store.retain(NOW);
+        // Begun, and dropped where they wait for the writer.
+        let begun = std::future::poll_fn(|context| {
+            let is_ready = pin.as_mut().poll(context).is_ready();
+            std::task::Poll::Ready(is_ready || retain.as_mut().poll(context).is_ready())
+        });
+        assert!(!begun.await);
+    }
+    drop(busy);
+    // The next ones have their turn after them.
+    assert_eq!(store.retain(NOW).await.unwrap(), 0);
+    assert!(!store.pin(trace(9), true, NOW).await.unwrap());
+    assert_eq!(days(&store).await, 0);
+}
+
 async fn damage(path: &Path, text: &'static str) {
     let purpose = crate::db::Use::Write {
         cache_kib: 1_000,
