@@ -2,7 +2,6 @@
 
 use crate::cli::Cli;
 use anyhow::{Context, Result, bail, ensure};
-use hoplog_store::retention::Keep;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -265,7 +264,7 @@ mod tests {
     use super::*;
     use clap::Parser;
     use hoplog_model::times::DAY;
-    use hoplog_store::retention::{Age, Bytes, Nanos};
+    use hoplog_store::retention::{Age, Bytes, Keep, Nanos};
 
     fn cli(words: &[&str]) -> Cli {
         Cli::parse_from(words)
