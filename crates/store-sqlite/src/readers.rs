@@ -45,10 +45,11 @@ impl Readers {
 
     /// Keeps the connection for the next who asks.
     pub(crate) fn give_back(&self, partition: &Partition, connection: Connection) {
+        let mut idle = self.idle();
+        // Asked under the lock: whoever closes those of a dropped partition comes before, or finds this one.
         if partition.is_dropped() {
             return;
         }
-        let mut idle = self.idle();
         idle.push_front((Arc::clone(&partition.name), connection));
         idle.truncate(IDLE);
     }

@@ -101,7 +101,7 @@ impl SqliteStore {
         let mut failed = None;
         for partition in partitions {
             let past = keep.past(partition.to, now);
-            let before = self.writer().await?.before(&partition);
+            let before = self.shared.before(&partition);
             let mut pinned = Vec::new();
             if past == Past::ALL {
                 match self.pinned_in(&partition).await {
@@ -172,7 +172,7 @@ impl SqliteStore {
                 if put_off.is_put_off(partition, why.now) {
                     continue;
                 }
-                let before = self.writer().await?.before(partition);
+                let before = self.shared.before(partition);
                 let pinned = match self.pinned_in(partition).await {
                     Ok(pinned) => pinned,
                     Err(failure) => {
@@ -243,7 +243,7 @@ impl SqliteStore {
     async fn drop_whole(
         &self,
         partition: &Arc<Partition>,
-        before: Before,
+        mut before: Before,
         why: Why,
         pinned: Vec<TraceId>,
     ) -> Result<u64, StoreError> {
@@ -262,6 +262,13 @@ impl SqliteStore {
         };
         let left = {
             let mut writer = self.writer().await?;
+            if writer.before(partition) != before && !partition.is_dropped() {
+                // Looked at again while nobody writes: a request kept by hand may have got a row.
+                before = writer.before(partition);
+                if self.pinned_in(partition).await? != dropping.pinned {
+                    return Ok(0);
+                }
+            }
             writer
                 .drop_partition(partition, before, &mut dropping)
                 .await?

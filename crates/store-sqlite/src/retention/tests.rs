@@ -1,6 +1,6 @@
 //! Retention beside those who write.
 
-use super::Reason;
+use super::{Reason, Why};
 use crate::catalogue::Dropping;
 use crate::shared::Shared;
 use crate::{Config, SqliteStore};
@@ -194,6 +194,30 @@ async fn a_call_that_is_given_up_is_done_to_its_end() {
     assert_eq!(store.retain(NOW).await.unwrap(), 0);
     assert!(!store.pin(trace(9), true, NOW).await.unwrap());
     assert_eq!(days(&store).await, 0);
+}
+
+/// A late part of a pinned request that comes just before the drop keeps its partition; others go with it.
+#[tokio::test]
+async fn a_late_row_of_a_pinned_request_is_not_dropped_with_its_day() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    write(&store, vec![request(5, 1)]).await;
+    assert!(store.pin(trace(5_003), true, NOW).await.unwrap());
+    let partition = store.shared.partitions().remove(0);
+    let why = Why {
+        reason: Reason::Age,
+        now: NOW,
+    };
+    let before = store.shared.before(&partition);
+    write(&store, vec![request(5, 3)]).await;
+    let dropped = store.drop_whole(&partition, before, why, Vec::new()).await;
+    assert_eq!(dropped.unwrap(), 0);
+    assert!(store.get(&trace(5_003)).await.unwrap().is_some());
+    assert!(store.pin(trace(5_003), false, NOW).await.unwrap());
+    let before = store.shared.before(&partition);
+    write(&store, vec![request(5, 4)]).await;
+    let dropped = store.drop_whole(&partition, before, why, Vec::new()).await;
+    assert_eq!(dropped.unwrap(), 3);
 }
 
 async fn damage(path: &Path, text: &'static str) {

@@ -4,6 +4,7 @@ use super::{PartitionFile, Writer};
 use crate::catalogue::Dropping;
 use crate::db::Connection;
 use crate::partition::Partition;
+use crate::shared::Shared;
 use hoplog_model::{Position, TraceId, UnixNanos};
 use hoplog_store::StoreError;
 use hoplog_store::retention::{PINS_MAX, Past, too_many_pins};
@@ -22,13 +23,21 @@ pub(crate) struct Before {
 #[derive(Debug)]
 pub(crate) struct Left(pub(crate) Option<Connection>);
 
-impl Writer {
-    /// What must be the same when rows have moved.
+impl Shared {
+    /// A partition as it is now. Without the writer's lock it may lack what is just being written, and is then another
+    /// one when that is done.
     pub(crate) fn before(&self, partition: &Partition) -> Before {
         Before {
             newest: partition.figures().newest,
-            pin_changes: self.shared.pins().changes,
+            pin_changes: self.pins().changes,
         }
+    }
+}
+
+impl Writer {
+    /// What must be the same when rows have moved, see [`Shared::before`].
+    pub(crate) fn before(&self, partition: &Partition) -> Before {
+        self.shared.before(partition)
     }
 
     /// Puts all changes of roll-ups into the tables, so that these stand still as long as nothing is written. Returns
@@ -83,17 +92,17 @@ impl Writer {
     }
 
     /// Drops a partition: its books move to the catalogue; its files may go then, and [`Writer::forget`] is to be
-    /// called. After a crash anywhere in between the next start ends it. None if something was pinned since `before`.
+    /// called. After a crash anywhere in between the next start ends it. None if something was written or pinned since
+    /// `before`.
     pub(crate) async fn drop_partition(
         &mut self,
         partition: &Arc<Partition>,
         before: Before,
         dropping: &mut Dropping,
     ) -> Result<Option<Left>, StoreError> {
-        if self.before(partition).pin_changes != before.pin_changes || partition.is_dropped() {
+        if self.before(partition) != before || partition.is_dropped() {
             return Ok(None);
         }
-        // What was written a moment ago goes, too.
         let figures = partition.figures();
         (dropping.books, dropping.gone.rows) = (figures.books, figures.rows);
         let name = &partition.name;
