@@ -199,7 +199,7 @@ fn the_first_page_opens_few_rows() {
     let answer = run(page(&partitions, &one_interface));
     assert_eq!(
         (answer.hits.len(), answer.cost.rows),
-        (20, 27),
+        (20, 30),
         "only rows that have it"
     );
     let nowhere = run(page(&partitions, &search(named("GET /nowhere"))));
