@@ -3,7 +3,7 @@
 use crate::cli::{DemoArgs, Listen};
 use crate::compose::{Addresses, App, Listeners};
 use crate::config::Config;
-use crate::lifecycle::asked_to_stop;
+use crate::lifecycle::Signals;
 use anyhow::{Context, Result, bail, ensure};
 use hoplog_demo::{Options, Sent, Shop};
 use serde_json::Value;
@@ -50,9 +50,10 @@ async fn show(config: Config, args: &DemoArgs) -> Result<ExitCode> {
     let shop = Shop::start(options(at, args))
         .await
         .context("starting the shop")?;
+    let mut signals = Signals::listen()?;
     print_where(at, &data, shop.gateway());
     let ended = tokio::select! {
-        asked = asked_to_stop() => asked,
+        () = signals.asked_to_stop() => Ok(()),
         why = app.failed() => Err(why),
         sent = drive_then_rest(&shop) => sent,
     };

@@ -2,7 +2,7 @@
 
 use crate::compose::{Addresses, App, Listeners};
 use crate::config::Config;
-use crate::lifecycle::asked_to_stop;
+use crate::lifecycle::Signals;
 use anyhow::{Context, Result};
 use hoplog_model::Clock;
 use hoplog_store::{Maintenance, StoreError};
@@ -43,9 +43,10 @@ pub(crate) fn run(config: Config) -> Result<()> {
     runtime()?.block_on(async {
         let listeners = Listeners::bind(&config).await?;
         let mut app = App::start(config, listeners).await?;
+        let mut signals = Signals::listen()?;
         print_addresses(app.addresses())?;
         let ended = tokio::select! {
-            asked = asked_to_stop() => asked,
+            () = signals.asked_to_stop() => Ok(()),
             why = app.failed() => Err(why),
         };
         app.stop().await;
